@@ -1,0 +1,60 @@
+/** Imports run one way: domain <- modules <- gateway, jobs, admin, dashboard; platform is for all but domain. */
+const fence = (name, packages, home) => ({
+  name: `only-${name}-imports-${packages}`,
+  comment: `${packages} is imported from one place, so that it can be replaced in one place.`,
+  severity: 'error',
+  from: { path: '^src/', pathNot: home },
+  to: { path: `node_modules/(${packages})/` },
+});
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'domain-is-pure',
+      comment: 'Decisions are pure: no Nest, no npm, no I/O.',
+      severity: 'error',
+      from: { path: '(^|/)src/domain/', pathNot: '\\.spec\\.ts$' },
+      to: { pathNot: '(^|/)src/domain/' },
+    },
+    {
+      name: 'platform-knows-no-business',
+      severity: 'error',
+      from: { path: '(^|/)src/platform/' },
+      to: { path: '(^|/)src/(modules|gateway|jobs|admin|dashboard|cli|sandbox|domain)/' },
+    },
+    {
+      name: 'modules-do-not-know-their-callers',
+      severity: 'error',
+      from: { path: '(^|/)src/modules/' },
+      to: { path: '(^|/)src/(gateway|jobs|admin|dashboard|cli|sandbox)/' },
+    },
+    {
+      name: 'entries-do-not-know-each-other',
+      severity: 'error',
+      from: { path: '(^|/)src/(gateway|jobs|admin|dashboard)/' },
+      to: { path: '(^|/)src/(gateway|jobs|admin|dashboard)/', pathNot: '(^|/)src/$1/' },
+    },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no-test-code-in-the-product',
+      severity: 'error',
+      from: { path: '(^|/)src/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '(^|/)test/|\\.spec\\.ts$' },
+    },
+    fence('postgres', 'typeorm|pg', '^src/platform/postgres/'),
+    fence('redis', 'ioredis', '^src/platform/redis/'),
+    fence('catalog', '@pydantic/genai-prices', '^src/modules/catalog/'),
+    fence('tokenizer', 'tiktoken', '^src/modules/tokenizer/'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'types'] },
+  },
+};

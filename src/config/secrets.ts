@@ -1,0 +1,64 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ConfigError, type Environment } from './environment.js';
+
+/** The secrets of an installation, in the form their variables take. */
+export interface Secrets {
+  readonly encryptionKey: string;
+  readonly sessionSecret: string;
+  readonly signingKey: string;
+  readonly adminSecret: string;
+  readonly adminTotpSecret: string;
+}
+
+const VARIABLES: Readonly<Record<keyof Secrets, keyof Environment>> = {
+  encryptionKey: 'SHUNT_ENCRYPTION_KEY',
+  sessionSecret: 'SHUNT_SESSION_SECRET',
+  signingKey: 'SHUNT_SIGNING_KEY',
+  adminSecret: 'SHUNT_ADMIN_SECRET',
+  adminTotpSecret: 'SHUNT_ADMIN_TOTP_SECRET',
+};
+
+const GENERATORS: Readonly<Record<keyof Secrets, () => string>> = {
+  encryptionKey: () => randomBytes(32).toString('base64'),
+  sessionSecret: () => randomBytes(32).toString('base64'),
+  signingKey: () =>
+    generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+  adminSecret: () => randomBytes(24).toString('base64url'),
+  adminTotpSecret: () => base32(randomBytes(20)),
+};
+
+/** Takes each secret from the environment; in development what is absent is generated once and kept (0600). */
+export function resolveSecrets(env: Environment): Secrets {
+  const names = Object.keys(VARIABLES) as (keyof Secrets)[];
+  const absent = names.filter((name) => env[VARIABLES[name]] === undefined);
+  if (absent.length > 0 && env.NODE_ENV === 'production') {
+    const list = absent.map((name) => VARIABLES[name]).join(', ');
+    throw new ConfigError(`Production needs ${list}. README.md says how to make each of them.`);
+  }
+  const kept = absent.length > 0 ? keptSecrets(env.SHUNT_DATA_DIR, absent) : {};
+  const entries = names.map((name) => [name, env[VARIABLES[name]] ?? kept[name]]);
+  return Object.fromEntries(entries) as unknown as Secrets;
+}
+
+function keptSecrets(dataDir: string, absent: readonly (keyof Secrets)[]): Partial<Secrets> {
+  const file = path.join(dataDir, 'secrets.json');
+  const kept: Partial<Record<keyof Secrets, string>> = existsSync(file)
+    ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<Secrets>)
+    : {};
+  const missing = absent.filter((name) => kept[name] === undefined);
+  if (missing.length === 0) return kept;
+  for (const name of missing) kept[name] = GENERATORS[name]();
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`, { mode: 0o600 });
+  chmodSync(file, 0o600);
+  return kept;
+}
+
+/** RFC 4648 base32 without padding, the form that authenticator apps take. */
+function base32(bytes: Buffer): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  return (bits.match(/.{5}/g) ?? []).map((five) => alphabet[Number.parseInt(five, 2)]).join('');
+}

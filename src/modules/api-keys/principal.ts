@@ -1,0 +1,51 @@
+import type { KeyObject } from 'node:crypto';
+import type { Provider } from '../../domain/routing/provider.js';
+import type { SubscriptionStatus } from '../../domain/subscription/status.js';
+import type { RetentionClass } from '../records/call-record.js';
+
+/** What may be used; null allows everything. */
+export interface AllowLists {
+  readonly providers: readonly Provider[] | null;
+  /** Exact model names, or a prefix followed by `*`. */
+  readonly models: readonly string[] | null;
+}
+
+/** A provider key as it is kept: sealed with AES-256-GCM, bound to organization and provider. */
+export interface SealedProviderKey {
+  readonly id: string;
+  readonly provider: Provider;
+  readonly sealed: Buffer;
+}
+
+/** The authenticated caller, with everything the hot path must know about it; frozen, shared by concurrent calls. */
+export interface Principal {
+  readonly apiKeyId: string;
+  readonly orgId: string;
+  readonly projectId: string;
+  readonly status: SubscriptionStatus;
+  readonly retentionClass: RetentionClass;
+  /** Calls per minute that an operator set for the organization; null takes the default. */
+  readonly requestsPerMinute: number | null;
+  readonly orgAllow: AllowLists;
+  readonly projectAllow: AllowLists;
+  /** Relayed paths beyond the default ones, such as `openai:/files*`. */
+  readonly allowedPaths: readonly string[];
+  readonly projectDisabled: boolean;
+  /** `strict` projects are never touched: no usage injection. */
+  readonly strict: boolean;
+  readonly bodyLimitBytes: number | null;
+  readonly defaultModel: string | null;
+  readonly providerKeys: Readonly<Partial<Record<Provider, SealedProviderKey>>>;
+  /** True for the first organization outside production, as long as it has no provider key. */
+  readonly sandbox: boolean;
+  /** The organization's random key for hashes of sessions, classes and templates. */
+  readonly hashKey: KeyObject;
+}
+
+export type Authentication =
+  | { readonly kind: 'known'; readonly principal: Principal }
+  /** Revoked or expired: the answer is 401, also while the database is away. */
+  | { readonly kind: 'revoked' }
+  | { readonly kind: 'unknown' }
+  /** The key is not in memory and the database cannot be asked: the answer is 503, never 401. */
+  | { readonly kind: 'unavailable' };

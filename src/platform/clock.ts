@@ -1,0 +1,9 @@
+/** The time, as an argument: tests bring their own. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  nowMs(): number;
+}
+
+export const CLOCK = Symbol('Clock');
+
+export const systemClock: Clock = { nowMs: () => Date.now() };

@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+const slow = { testTimeout: 60_000, hookTimeout: 120_000, pool: 'forks' as const };
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.spec.ts', 'scripts/**/*.spec.ts', 'test/architecture/**/*.spec.ts'],
+        },
+      },
+      {
+        test: { name: 'integration', include: ['test/integration/**/*.spec.ts'], ...slow },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.spec.ts'],
+          globalSetup: ['test/support/build.ts'],
+          ...slow,
+        },
+      },
+    ],
+  },
+});
