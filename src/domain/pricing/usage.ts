@@ -5,7 +5,10 @@
 export interface Usage {
   /** Uncached text input; also image and audio input where the provider does not report it apart. */
   readonly inputTokens: number;
+  /** Read from a cache; audio only where it has no field of its own. */
   readonly cacheReadTokens: number;
+  /** Cached audio input, which some models price apart from cached text. */
+  readonly cacheReadAudioTokens: number;
   readonly cacheWrite5mTokens: number;
   readonly cacheWrite30mTokens: number;
   readonly cacheWrite1hTokens: number;
@@ -24,6 +27,7 @@ export interface Usage {
 export const NO_USAGE: Usage = Object.freeze({
   inputTokens: 0,
   cacheReadTokens: 0,
+  cacheReadAudioTokens: 0,
   cacheWrite5mTokens: 0,
   cacheWrite30mTokens: 0,
   cacheWrite1hTokens: 0,

@@ -13,4 +13,11 @@ export type WireFormat =
 
 /** The name of what a call does, kept with its record and used as a metric label; a closed set. */
 export type Operation =
-  'chat' | 'responses' | 'messages' | 'generate_content' | 'embeddings' | 'count_tokens' | 'models' | 'other';
+  | 'chat'
+  | 'responses'
+  | 'messages'
+  | 'generate_content'
+  | 'embeddings'
+  | 'count_tokens'
+  | 'models'
+  | 'other';

@@ -1,0 +1,195 @@
+import type { Logger } from '../platform/telemetry/logger.js';
+import type { PriceBook } from '../modules/catalog/price-book.js';
+import type { CallRecord, StartRecord } from '../modules/records/call-record.js';
+import { classifyFailure } from '../modules/providers/failure.js';
+import type { Shadow, ShadowInput } from '../modules/classifier/shadow.js';
+import type { TokenEstimator } from '../modules/tokenizer/token-estimator.js';
+import type { Arrival, Authenticated, Planned } from './call.js';
+import { clippedView } from './body/clipped-view.js';
+import type { GatewayMetrics } from './gateway.metrics.js';
+import { ERRORS, Refusal } from './gateway-error.js';
+import { meter, meterEstimate, type Metering } from './stages/meter.js';
+import { finalRecord, refusalRecord, startRecord, type Ending, type Ratings } from './stages/record.js';
+import type { Settlement } from './stages/relay.js';
+
+/** The spool, as the gateway sees it: `onWritten` runs when the record would survive this process. */
+export interface RecordSink {
+  start(record: StartRecord, onWritten: () => void): void;
+  finish(record: CallRecord, onWritten: () => void): void;
+}
+
+export interface AccountantParts {
+  readonly records: RecordSink;
+  readonly prices: PriceBook;
+  readonly shadow: (input: ShadowInput) => Shadow;
+  readonly estimator: TokenEstimator;
+  readonly metrics: GatewayMetrics;
+  readonly logger: Logger;
+}
+
+/** Turns what happened to a call into its one record: metered, priced, with what routing would have made of it. */
+export class CallAccountant {
+  private readonly shadows = new WeakMap<Planned, Shadow>();
+  private inFlight = 0;
+  private closing: (() => void) | null = null;
+
+  constructor(private readonly parts: AccountantParts) {}
+
+  /** Counts a call in; a refusal once the replica is shutting down. */
+  open(call: Authenticated): Refusal | null {
+    this.inFlight++;
+    call.res.once('close', () => {
+      this.inFlight--;
+      if (this.inFlight === 0) this.closing?.();
+    });
+    return this.closing === null ? null : new Refusal('shutting_down', 1);
+  }
+
+  /** Resolves when no call is in flight, or after `limitMs`; new calls are refused from here on. */
+  drain(limitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, limitMs);
+      this.closing = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.inFlight === 0) this.closing();
+    });
+  }
+
+  started(call: Planned, onWritten: () => void): void {
+    this.parts.records.start(startRecord(call), onWritten);
+  }
+
+  /** The provider has the call: now there is time to think about it. */
+  sent(call: Planned): void {
+    setImmediate(() => this.shadowOf(call));
+  }
+
+  turnedAway(arrival: Arrival, refusal: Refusal): void {
+    this.parts.metrics.refused(arrival.route.provider, refusal.code);
+    this.parts.logger.debug({ requestId: arrival.requestId, code: refusal.code }, 'call turned away');
+  }
+
+  refused(call: Authenticated, refusal: Refusal, onWritten: () => void): void {
+    this.parts.metrics.refused(call.route.provider, refusal.code);
+    this.parts.logger.debug({ requestId: call.requestId, code: refusal.code }, 'call refused');
+    const ending: Ending = {
+      outcome: refusal.code === 'body_incomplete' ? 'client_aborted' : 'refused',
+      status: refusal.status,
+      errorCode: refusal.code,
+      failureClass: null,
+      upstreamRequestId: null,
+      requestBytes: 0,
+      responseBytes: 0,
+      timeToFirstByteMs: null,
+      latencyMs: performance.now() - call.startedAt,
+      synthetic: call.principal.sandbox,
+    };
+    this.parts.records.finish(refusalRecord(call, ending), onWritten);
+  }
+
+  settled(call: Planned, settlement: Settlement, release: () => void): void {
+    const { metrics, logger, records } = this.parts;
+    const metering = meter(call, settlement);
+    const ending = endingOf(call, settlement);
+    metrics.ended(call.route.provider, ending.outcome, metering.kind);
+    if (ending.errorCode !== null) metrics.failed(call.route.provider, ending.errorCode);
+    logger.debug({ requestId: call.requestId, outcome: ending.outcome, code: ending.errorCode }, 'call ended');
+    records.finish(this.recordOf(call, ending, metering, 1), release);
+    if (isEstimable(metering)) this.estimate(call, settlement, ending, metering);
+  }
+
+  private shadowOf(call: Planned): Shadow {
+    const known = this.shadows.get(call);
+    if (known !== undefined) return known;
+    const view = call.facts === null ? null : clippedView(call.plainBody!, call.facts.object);
+    const shadow = this.parts.shadow({
+      principal: call.principal,
+      provider: call.route.provider,
+      format: call.route.format,
+      model: call.model,
+      headers: call.req.headers,
+      body: view,
+    });
+    this.shadows.set(call, shadow);
+    return shadow;
+  }
+
+  private recordOf(call: Planned, ending: Ending, metering: Metering, revision: 1 | 2): CallRecord {
+    const shadow = this.shadowOf(call);
+    const ratings = this.ratingsOf(call, metering, shadow);
+    return { ...finalRecord(call, ending, metering, ratings, shadow), revision };
+  }
+
+  private ratingsOf(call: Planned, metering: Metering, shadow: Shadow): Ratings {
+    const { prices } = this.parts;
+    if (metering.kind !== 'reported' && metering.kind !== 'estimated') {
+      return { served: null, projected: null, priceVersion: prices.version };
+    }
+    const { report } = metering;
+    const rateAs = (model: string | null) =>
+      model === null
+        ? null
+        : prices.rate({
+            provider: call.route.provider,
+            model,
+            atMs: call.startedAtMs,
+            usage: report.usage,
+            serviceTier: report.serviceTier,
+            speed: report.speed,
+            region: report.region,
+          });
+    const served = rateAs(report.answeringModel ?? call.servedModel);
+    const stays = shadow.projectedModel === null || shadow.projectedModel === call.model;
+    return { served, projected: stays ? served : rateAs(shadow.projectedModel), priceVersion: prices.version };
+  }
+
+  /** Replaces an unknown by a marked estimate, after the call is over and outside its way. */
+  private estimate(call: Planned, settlement: Settlement, ending: Ending, known: Metering): void {
+    const { estimator, records, logger } = this.parts;
+    if (call.plainBody === null) return;
+    const sample = settlement.reader?.sample() ?? { bytes: NO_BYTES, totalBytes: 0 };
+    void estimator
+      .estimate({ request: call.plainBody, answer: sample.bytes, answerBytes: sample.totalBytes })
+      .then((estimate) => {
+        if (estimate === null) return;
+        const metering = meterEstimate(call, known, estimate);
+        records.finish(this.recordOf(call, ending, metering, 2), () => {});
+        logger.debug({ requestId: call.requestId }, 'usage estimated');
+      });
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** An answer that was cut short, or came without the usage that strict projects do not ask for. */
+function isEstimable(metering: Metering): boolean {
+  if (metering.kind === 'unmetered') return metering.reason === 'cut_short' || metering.reason === 'not_reported';
+  return metering.kind === 'estimated';
+}
+
+function endingOf(call: Planned, settlement: Settlement): Ending {
+  const { findings, status } = settlement;
+  const failed = settlement.outcome === 'upstream_error' || findings?.error !== undefined;
+  return {
+    outcome: settlement.outcome,
+    status: status ?? (settlement.errorCode === null ? null : ERRORS[settlement.errorCode][0]),
+    errorCode: settlement.errorCode,
+    failureClass: failed
+      ? classifyFailure(call.route.provider, {
+          status: status ?? 0,
+          error: findings?.error,
+          hasRetryAfter: settlement.hasRetryAfter,
+        })
+      : settlement.outcome === 'upstream_failed' || settlement.outcome === 'truncated'
+        ? 'transient'
+        : null,
+    upstreamRequestId: settlement.upstreamRequestId,
+    requestBytes: call.body?.length ?? 0,
+    responseBytes: settlement.responseBytes,
+    timeToFirstByteMs: settlement.firstByteAt === null ? null : settlement.firstByteAt - call.startedAt,
+    latencyMs: performance.now() - call.startedAt,
+    synthetic: settlement.synthetic,
+  };
+}

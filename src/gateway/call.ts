@@ -1,0 +1,60 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Pool } from 'undici';
+import type { Principal } from '../modules/api-keys/principal.js';
+import type { Route } from '../modules/providers/routes.js';
+import type { Decision } from '../modules/records/call-record.js';
+import type { RequestFacts } from './body/request-facts.js';
+
+/** A call as it stands after each step. Each step needs the type the step before returns. */
+
+/** It came in on a path of the gateway. */
+export interface Arrival {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  /** UUIDv7; `startedAtMs` is the time inside it. */
+  readonly requestId: string;
+  readonly startedAtMs: number;
+  /** Monotonic, milliseconds (`performance.now`). */
+  readonly startedAt: number;
+  readonly route: Route;
+  /** Without the Shunt key; with its question mark, or empty. */
+  readonly query: string;
+  readonly token: string | null;
+}
+
+/** Its caller is known. */
+export interface Authenticated extends Arrival {
+  readonly principal: Principal;
+}
+
+/** It is within limits and policy, and its body (where it must be read) is in memory. */
+export interface Admitted extends Authenticated {
+  /** As it came, compressed or not; null where the body is relayed as a stream. */
+  readonly body: Buffer | null;
+  /** The same, inflated; what facts and spans refer to. */
+  readonly plainBody: Buffer | null;
+  readonly facts: RequestFacts | null;
+  readonly model: string | null;
+  readonly streamed: boolean;
+}
+
+/** It is decided what is sent where. */
+export interface Planned extends Admitted {
+  readonly decision: Decision;
+  readonly servedModel: string | null;
+  readonly upstream: Upstream;
+  /** Name, value, name, value: as undici takes them. */
+  readonly headers: string[];
+  /** What is sent upstream; null for the client's own stream, or for none. */
+  readonly forwardedBody: Buffer | null;
+  /** Usage was asked for on the client's behalf, and is taken out of the answer again. */
+  readonly injected: boolean;
+}
+
+/** Where a provider's calls go. */
+export interface Upstream {
+  readonly pool: Pool;
+  /** What precedes `Route.upstreamPath`, such as `/v1`. */
+  readonly basePath: string;
+  readonly synthetic: boolean;
+}

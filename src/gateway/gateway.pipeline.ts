@@ -1,0 +1,100 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Authentication, Principal } from '../modules/api-keys/principal.js';
+import type { Permit } from '../modules/limits/request-limiter.js';
+import type { Arrival, Authenticated, Planned } from './call.js';
+import type { CallAccountant } from './call-accountant.js';
+import { Refusal } from './gateway-error.js';
+import { admit } from './stages/admit.js';
+import { forward, type UpstreamLimits } from './stages/forward.js';
+import { plan, type PlanContext } from './stages/plan.js';
+import { arrive } from './stages/recognise.js';
+import { refuse } from './stages/refuse.js';
+import { Relay, type Settlement } from './stages/relay.js';
+
+/** What the pipeline needs of the rest of the system. */
+export interface GatewayContext extends PlanContext {
+  findPrincipal(token: string): Authentication | Promise<Authentication>;
+  takePermit(principal: Principal): Permit | Promise<Permit>;
+  readonly accountant: CallAccountant;
+  readonly limits: UpstreamLimits;
+}
+
+/**
+ * The story of a request:
+ * authenticate -> limit -> policy -> plan -> forward -> relay -> meter -> record.
+ * Nothing in it waits for a database, but the first call of a key that is not in memory yet.
+ */
+export class GatewayPipeline {
+  constructor(private readonly context: GatewayContext) {}
+
+  async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { accountant } = this.context;
+    const arrival = arrive(req, res);
+    if ('refusal' in arrival) return refuse(req, res, arrival, arrival.refusal);
+
+    const caller = await this.authenticate(arrival);
+    if (caller instanceof Refusal) return this.turnAway(arrival, caller);
+
+    const closing = accountant.open(caller);
+    const refusal = closing ?? (await this.limit(caller));
+    if (refusal !== null) return this.refuseCall(caller, refusal);
+
+    const admitted = await admit(caller);
+    if (admitted instanceof Refusal) return this.refuseCall(caller, admitted);
+
+    const planned = plan(admitted, this.context);
+    accountant.started(planned, () => this.send(planned));
+  }
+
+  /** Runs once the start record is written. */
+  private send(planned: Planned): void {
+    const { accountant, limits } = this.context;
+    const relay = new Relay(planned, (settlement, release) => {
+      accountant.settled(planned, settlement, () => {
+        release();
+        if (settlement.outcome === 'upstream_failed') this.explainFailure(planned, settlement);
+      });
+    });
+    forward(planned, relay, limits);
+    accountant.sent(planned);
+  }
+
+  private explainFailure(call: Planned, { errorCode }: Settlement): void {
+    const envelope = { requestId: call.requestId, envelope: call.route.envelope };
+    refuse(call.req, call.res, envelope, new Refusal(errorCode ?? 'upstream_unreachable'));
+  }
+
+  private async authenticate(arrival: Arrival): Promise<Authenticated | Refusal> {
+    if (arrival.token === null) return new Refusal('missing_key');
+    const found = this.context.findPrincipal(arrival.token);
+    const authentication = found instanceof Promise ? await found : found;
+    switch (authentication.kind) {
+      case 'known':
+        return { ...arrival, principal: authentication.principal };
+      case 'revoked':
+        return new Refusal('revoked_key');
+      case 'unknown':
+        return new Refusal('unknown_key');
+      case 'unavailable':
+        return new Refusal('key_check_unavailable', 5);
+    }
+  }
+
+  private async limit(call: Authenticated): Promise<Refusal | null> {
+    const taken = this.context.takePermit(call.principal);
+    const permit = taken instanceof Promise ? await taken : taken;
+    if (permit.allowed) return null;
+    return new Refusal('rate_limit_exceeded', Math.max(1, Math.ceil(permit.retryAfterMs / 1_000)));
+  }
+
+  /** A caller that is not known has no organization, and so no record. */
+  private turnAway(arrival: Arrival, refusal: Refusal): void {
+    this.context.accountant.turnedAway(arrival, refusal);
+    refuse(arrival.req, arrival.res, { requestId: arrival.requestId, envelope: arrival.route.envelope }, refusal);
+  }
+
+  private refuseCall(call: Authenticated, refusal: Refusal): void {
+    const envelope = { requestId: call.requestId, envelope: call.route.envelope };
+    this.context.accountant.refused(call, refusal, () => refuse(call.req, call.res, envelope, refusal));
+  }
+}

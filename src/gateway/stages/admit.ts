@@ -1,0 +1,75 @@
+import { modelAllowed, pathAllowed, providerAllowed } from '../../domain/policy/allow-lists.js';
+import type { Principal } from '../../modules/api-keys/principal.js';
+import type { Admitted, Authenticated } from '../call.js';
+import { readRequestFacts, type RequestFacts } from '../body/request-facts.js';
+import { Refusal } from '../gateway-error.js';
+import { BODY_BYTES_MAX, declaredLength, readBody } from './read-body.js';
+
+/** Policy, before anything is forwarded: what an owner, admin or operator has switched off, or not allowed. */
+export async function admit(call: Authenticated): Promise<Admitted | Refusal> {
+  const refusal = refuseByStatus(call.principal) ?? refuseByRoute(call);
+  if (refusal !== null) return refusal;
+  const limit = call.principal.bodyLimitBytes ?? BODY_BYTES_MAX;
+  if (!mustRead(call)) {
+    if (declaredLength(call.req) > limit) return new Refusal('body_too_large');
+    return { ...call, body: null, plainBody: null, facts: null, model: call.route.pathModel, streamed: false };
+  }
+  const read = await readBody(call.req, limit);
+  if (read instanceof Refusal) return read;
+  const facts = readRequestFacts(read.plain, call.route.format);
+  if (!facts.ok) return new Refusal(facts.reason === 'too_deep' ? 'body_too_deep' : 'invalid_json');
+  return (
+    refuseByModel(call, facts.facts) ?? {
+      ...call,
+      body: read.raw,
+      plainBody: read.plain,
+      facts: facts.facts,
+      model: call.route.pathModel ?? facts.facts.model,
+      streamed: facts.facts.streamed || call.route.upstreamPath.endsWith(':streamGenerateContent'),
+    }
+  );
+}
+
+function refuseByStatus(principal: Principal): Refusal | null {
+  if (principal.status === 'suspended') return new Refusal('organization_suspended');
+  return principal.projectDisabled ? new Refusal('project_disabled') : null;
+}
+
+function refuseByRoute({ principal, route, req }: Authenticated): Refusal | null {
+  const { provider } = route;
+  if (!providerAllowed(principal.orgAllow, principal.projectAllow, provider)) {
+    return new Refusal('provider_not_allowed');
+  }
+  if (route.operation === 'other' || route.operation === 'models' || route.operation === 'count_tokens') {
+    const method = req.method ?? 'GET';
+    if (!pathAllowed(provider, method, route.upstreamPath, principal.allowedPaths)) {
+      return new Refusal('path_not_allowed');
+    }
+  }
+  if (principal.providerKeys[provider] === undefined && !principal.sandbox) {
+    return new Refusal('provider_key_missing');
+  }
+  return null;
+}
+
+/** Relayed bodies stream through unread, unless a model allow-list has to know what they name. */
+function mustRead({ principal, route, req }: Authenticated): boolean {
+  if (route.readsBody) return true;
+  return hasModelList(principal) && req.method !== 'GET' && req.method !== 'HEAD' && req.method !== 'DELETE';
+}
+
+function refuseByModel({ principal, route }: Authenticated, facts: RequestFacts): Refusal | null {
+  const model = route.pathModel ?? facts.model;
+  if (hasModelList(principal)) {
+    if (model === null || (route.pathModel === null && facts.modelAmbiguous)) {
+      return new Refusal(model === null && route.readsBody ? 'model_missing' : 'model_unreadable');
+    }
+    const allowed = modelAllowed(principal.orgAllow, principal.projectAllow, route.provider, model);
+    return allowed ? null : new Refusal('model_not_allowed');
+  }
+  return model === null && route.readsBody ? new Refusal('model_missing') : null;
+}
+
+function hasModelList(principal: Principal): boolean {
+  return principal.orgAllow.models !== null || principal.projectAllow.models !== null;
+}

@@ -1,0 +1,79 @@
+import type { Planned } from '../call.js';
+
+/** On every response, relayed ones too. */
+export const SECURITY_HEADERS: readonly string[] = [
+  'x-content-type-options',
+  'nosniff',
+  'content-security-policy',
+  "default-src 'none'; sandbox",
+];
+
+const KEPT_BACK: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'set-cookie',
+  'x-content-type-options',
+  'content-security-policy',
+]);
+
+type RawHeaders = readonly (Buffer | string)[] | object | null | undefined;
+
+/** The provider's headers as they came, less hop-by-hop ones and cookies; less the length of a body that shrinks. */
+export function relayedHeaders(
+  raw: RawHeaders,
+  connection: string | string[] | undefined,
+  shortened: boolean,
+): string[] {
+  const headers: string[] = [];
+  if (!Array.isArray(raw)) return headers;
+  const named = connectionNames(connection);
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = latin1(raw[i] as Buffer | string);
+    const lower = name.toLowerCase();
+    if (KEPT_BACK.has(lower) || named?.has(lower) || lower.startsWith('x-shunt-')) continue;
+    if (shortened && lower === 'content-length') continue;
+    headers.push(name, latin1(raw[i + 1] as Buffer | string));
+  }
+  return headers;
+}
+
+/** What Shunt says of the call. */
+export function answerHeaders(call: Planned, synthetic: boolean): string[] {
+  const headers = [
+    ...SECURITY_HEADERS,
+    'x-shunt-request-id',
+    call.requestId,
+    'x-shunt-decision',
+    call.decision,
+    'x-shunt-mode',
+    call.principal.status,
+  ];
+  if (synthetic) headers.push('x-shunt-synthetic', 'true');
+  if (call.model !== null) headers.push('x-shunt-requested-model', headerValue(call.model));
+  if (call.servedModel !== null) headers.push('x-shunt-served-model', headerValue(call.servedModel));
+  return headers;
+}
+
+const MODEL_LENGTH_MAX = 200;
+
+/** A name that a client chose must not end a header line: everything but visible ASCII is percent-encoded. */
+function headerValue(name: string): string {
+  const bounded = name.slice(0, MODEL_LENGTH_MAX);
+  return /^[\x21-\x7e]*$/.test(bounded) ? bounded : encodeURIComponent(bounded.toWellFormed());
+}
+
+function connectionNames(connection: string | string[] | undefined): ReadonlySet<string> | null {
+  const text = Array.isArray(connection) ? connection.join(',') : connection;
+  if (text === undefined || /^(?:keep-alive|close)$/i.test(text)) return null;
+  return new Set(text.split(',').map((name) => name.trim().toLowerCase()));
+}
+
+function latin1(bytes: Buffer | string): string {
+  return typeof bytes === 'string' ? bytes : bytes.toString('latin1');
+}

@@ -1,0 +1,85 @@
+import type { Provider } from '../../domain/routing/provider.js';
+import type { Admitted, Planned, Upstream } from '../call.js';
+import { inject } from '../body/splice.js';
+
+/** What `plan` needs to know of the outside. */
+export interface PlanContext {
+  upstreamOf(provider: Provider, sandbox: boolean): Upstream;
+  /** The provider key in the clear, for this request alone. */
+  openKey(call: Admitted): string;
+}
+
+/** Decides what is sent where. Outside `active` and `past_due` that is always what the client asked for. */
+export function plan(call: Admitted, context: PlanContext): Planned {
+  const { principal, route } = call;
+  const usesSandbox = principal.sandbox && principal.providerKeys[route.provider] === undefined;
+  const injection = principal.strict || route.provider === 'groq' ? null : (call.facts?.injection ?? null);
+  const key = usesSandbox ? SANDBOX_KEY : context.openKey(call);
+  return {
+    ...call,
+    decision: 'passthrough',
+    servedModel: call.model,
+    upstream: context.upstreamOf(route.provider, usesSandbox),
+    headers: forwardedHeaders(call, key, injection !== null),
+    forwardedBody: injection === null ? call.body : inject(call.plainBody!, injection),
+    injected: injection !== null,
+  };
+}
+
+/** The sandbox asks for a key, as the providers do, and takes any. */
+const SANDBOX_KEY = 'sandbox';
+
+/** Hop-by-hop headers (RFC 9110, section 7.6.1), and what is between the client and Shunt alone. */
+const KEPT_BACK: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'host',
+  'expect',
+  'content-length',
+  'authorization',
+  'x-api-key',
+  'x-goog-api-key',
+  'cookie',
+  'forwarded',
+  'x-real-ip',
+]);
+
+function forwardedHeaders(call: Admitted, key: string, injected: boolean): string[] {
+  const { rawHeaders } = call.req;
+  const named = connectionNames(call.req.headers.connection);
+  const headers: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    if (KEPT_BACK.has(name) || name.startsWith('x-shunt-') || name.startsWith('x-forwarded-')) continue;
+    if (injected && (name === 'accept-encoding' || name === 'content-encoding')) continue;
+    if (named?.has(name)) continue;
+    headers.push(rawHeaders[i]!, rawHeaders[i + 1]!);
+  }
+  // The answer must be readable to be metered and to have the added usage taken out again.
+  if (injected) headers.push('accept-encoding', 'identity');
+  const length = call.body === null ? call.req.headers['content-length'] : undefined;
+  if (length !== undefined) headers.push('content-length', length);
+  headers.push(...credential(call, key));
+  return headers;
+}
+
+/** Headers that the client's `connection` header declares to be hop-by-hop. */
+function connectionNames(connection: string | undefined): ReadonlySet<string> | null {
+  if (connection === undefined || /^(?:keep-alive|close)$/i.test(connection)) return null;
+  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()));
+}
+
+/** The provider's key, in the place where the client's SDK put its own. */
+function credential(call: Admitted, key: string): [name: string, value: string] {
+  const { route, req } = call;
+  if (route.envelope === 'google') return ['x-goog-api-key', key];
+  if (route.provider === 'anthropic' && req.headers.authorization === undefined) return ['x-api-key', key];
+  return ['authorization', `Bearer ${key}`];
+}

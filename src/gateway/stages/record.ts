@@ -1,0 +1,210 @@
+import type { Rating } from '../../domain/pricing/rating.js';
+import { pricesToRecord, usageToRecord } from '../../domain/pricing/price-record.js';
+import type { FailureClass } from '../../domain/failure/failure-class.js';
+import type { CallRecord, Outcome, StartRecord } from '../../modules/records/call-record.js';
+import type { Shadow } from '../../modules/classifier/shadow.js';
+import type { Authenticated, Planned } from '../call.js';
+import type { ErrorCode } from '../gateway-error.js';
+import type { Metering } from './meter.js';
+
+const MODEL_LENGTH_MAX = 200;
+
+/** How a call ended, as far as its own answer goes. */
+export interface Ending {
+  readonly outcome: Outcome;
+  readonly status: number | null;
+  readonly errorCode: ErrorCode | null;
+  readonly failureClass: FailureClass | null;
+  readonly upstreamRequestId: string | null;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** Milliseconds since the call came in; null where no byte came. */
+  readonly timeToFirstByteMs: number | null;
+  readonly latencyMs: number;
+  readonly synthetic: boolean;
+}
+
+/** What a call cost: served, and as it would have been routed. */
+export interface Ratings {
+  readonly served: Rating | null;
+  readonly projected: Rating | null;
+  readonly priceVersion: string;
+}
+
+export function startRecord(call: Planned): StartRecord {
+  return {
+    ...identity(call),
+    requested_model: cut(call.model),
+    streamed: call.streamed,
+    decision: call.decision,
+    synthetic: call.upstream.synthetic,
+  };
+}
+
+/** The record of a call that Shunt refused: it used nothing. */
+export function refusalRecord(call: Authenticated, ending: Ending): CallRecord {
+  return {
+    ...identity(call),
+    requested_model: cut(call.route.pathModel),
+    streamed: false,
+    decision: 'passthrough',
+    synthetic: ending.synthetic,
+    ...endingColumns(call, ending),
+    ...NOTHING_METERED,
+    ...NOTHING_PROJECTED,
+    revision: 1,
+    metering: 'not_applicable',
+    unmetered_reason: null,
+    pricing: 'not_applicable',
+  };
+}
+
+export function finalRecord(
+  call: Planned,
+  ending: Ending,
+  metering: Metering,
+  ratings: Ratings,
+  shadow: Shadow | null,
+): CallRecord {
+  return {
+    ...startRecord(call),
+    ...endingColumns(call, ending),
+    ...meteringColumns(call, ending, metering),
+    ...ratingColumns(metering, ratings),
+    ...shadowColumns(shadow, ratings.projected),
+    revision: 1,
+    synthetic: ending.synthetic,
+  };
+}
+
+function identity(call: Authenticated) {
+  const { principal, route } = call;
+  return {
+    request_id: call.requestId,
+    started_at_ms: call.startedAtMs,
+    org_id: principal.orgId,
+    project_id: principal.projectId,
+    api_key_id: principal.apiKeyId,
+    retention_class: principal.retentionClass,
+    provider: route.provider,
+    operation: route.operation,
+    mode: principal.status,
+  };
+}
+
+function endingColumns(call: Authenticated, ending: Ending) {
+  return {
+    outcome: ending.outcome,
+    status_code: ending.status,
+    error_code: ending.errorCode,
+    failure_class: ending.failureClass,
+    latency_ms: Math.round(ending.latencyMs),
+    time_to_first_byte_ms: ending.timeToFirstByteMs === null ? null : Math.round(ending.timeToFirstByteMs),
+    request_bytes: ending.requestBytes,
+    response_bytes: ending.responseBytes,
+    upstream_request_id: cut(ending.upstreamRequestId),
+    client_retry: retryCount(call.req.headers['x-stainless-retry-count']),
+  };
+}
+
+const NOTHING_METERED = {
+  served_model: null,
+  usage: null,
+  service_tier: null,
+  speed: null,
+  region: null,
+  tokens_per_second: null,
+  unpriceable_reason: null,
+  price_version: null,
+  frozen_prices: null,
+  cost_nano_usd: null,
+  baseline_cost_nano_usd: null,
+} as const;
+
+const NOTHING_PROJECTED = {
+  projected_model: null,
+  projected_cost_nano_usd: null,
+  session_key: null,
+  route_class: null,
+  classification: null,
+  customer_id: null,
+  tags: [],
+} as const;
+
+function meteringColumns(call: Planned, ending: Ending, metering: Metering) {
+  if (metering.kind === 'unmetered' || metering.kind === 'not_applicable') {
+    return {
+      ...NOTHING_METERED,
+      metering: metering.kind,
+      unmetered_reason: metering.kind === 'unmetered' ? metering.reason : null,
+    };
+  }
+  const { report } = metering;
+  return {
+    metering: metering.kind,
+    unmetered_reason: null,
+    served_model: cut(report.answeringModel ?? call.servedModel),
+    usage: usageToRecord(report.usage),
+    service_tier: cut(report.serviceTier),
+    speed: cut(report.speed),
+    region: cut(report.region),
+    tokens_per_second: tokensPerSecond(report.usage.outputTokens, ending),
+  };
+}
+
+function ratingColumns(metering: Metering, { served, priceVersion }: Ratings) {
+  if (served === null || (metering.kind !== 'reported' && metering.kind !== 'estimated')) {
+    return { ...UNPRICED, pricing: 'not_applicable' as const, unpriceable_reason: null, price_version: null };
+  }
+  if (served.kind === 'unpriceable') {
+    return {
+      ...UNPRICED,
+      pricing: 'unpriceable' as const,
+      unpriceable_reason: served.reason,
+      price_version: priceVersion,
+    };
+  }
+  const cost = served.costNanoUsd.toString();
+  return {
+    pricing: 'priced' as const,
+    unpriceable_reason: null,
+    price_version: priceVersion,
+    frozen_prices: pricesToRecord(served.frozen),
+    cost_nano_usd: cost,
+    // Passed through, a call is its own baseline.
+    baseline_cost_nano_usd: cost,
+  };
+}
+
+const UNPRICED = { frozen_prices: null, cost_nano_usd: null, baseline_cost_nano_usd: null } as const;
+
+function shadowColumns(shadow: Shadow | null, projected: Rating | null) {
+  if (shadow === null) return NOTHING_PROJECTED;
+  return {
+    session_key: shadow.sessionKey,
+    route_class: shadow.routeClass,
+    classification: shadow.classification,
+    customer_id: shadow.customerId,
+    tags: shadow.tags,
+    projected_model: cut(shadow.projectedModel),
+    projected_cost_nano_usd: projected?.kind === 'priced' ? projected.costNanoUsd.toString() : null,
+  };
+}
+
+function tokensPerSecond(outputTokens: number, ending: Ending): number | null {
+  const { timeToFirstByteMs, latencyMs } = ending;
+  if (timeToFirstByteMs === null || latencyMs <= timeToFirstByteMs || outputTokens === 0) return null;
+  return Math.round((outputTokens * 10_000) / (latencyMs - timeToFirstByteMs)) / 10;
+}
+
+/** Names that a client or provider chose are kept within bounds and free of control characters. */
+function cut(text: string | null): string | null {
+  if (text === null) return null;
+  // oxlint-disable-next-line no-control-regex -- control characters are what is taken out
+  return text.slice(0, MODEL_LENGTH_MAX).replace(/[\u0000-\u001f\u007f]/g, ' ');
+}
+
+function retryCount(header: string | string[] | undefined): number {
+  const count = typeof header === 'string' ? Number.parseInt(header, 10) : 0;
+  return Number.isSafeInteger(count) && count > 0 ? Math.min(count, 1_000) : 0;
+}

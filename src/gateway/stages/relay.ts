@@ -1,0 +1,258 @@
+import type { ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { AnswerFindings, AnswerReader } from '../answer/answer-reader.js';
+import { chooseReader } from '../answer/choose-reader.js';
+import type { Planned } from '../call.js';
+import { errorEvent, type ErrorCode } from '../gateway-error.js';
+import { answerHeaders, relayedHeaders } from './answer-headers.js';
+import type { Outcome } from '../../modules/records/call-record.js';
+
+/** How an answer ended; given once per call. */
+export interface Settlement {
+  readonly outcome: Outcome;
+  /** The status that the client got; null where it got none. */
+  readonly status: number | null;
+  readonly errorCode: ErrorCode | null;
+  readonly findings: AnswerFindings | null;
+  readonly reader: AnswerReader | null;
+  readonly hasRetryAfter: boolean;
+  readonly upstreamRequestId: string | null;
+  readonly firstByteAt: number | null;
+  readonly responseBytes: number;
+  readonly synthetic: boolean;
+}
+
+/** Takes the settlement to the record; `release` lets the last bytes go, once the record is written. */
+export type OnSettled = (settlement: Settlement, release: () => void) => void;
+
+/** A client that reads nothing for so long is gone. */
+export const CLIENT_STALL_MS_MAX = 660_000;
+
+const CLIENT_GONE = new Error('the client is gone');
+CLIENT_GONE.stack = '';
+
+/**
+ * Passes an answer through, byte for byte as it comes, reading it on the side. The final record is written before the
+ * last byte is released: a client that saw an answer complete has a record. A client that reads slowly slows the
+ * provider down; one that goes away ends the provider's work.
+ */
+export class Relay implements Dispatcher.DispatchHandler {
+  private controller: Dispatcher.DispatchController | null = null;
+  private reader: AnswerReader | null = null;
+  private status: number | null = null;
+  private hasRetryAfter = false;
+  private upstreamRequestId: string | null = null;
+  private synthetic: boolean;
+  private isEventStream = false;
+  private firstByteAt: number | null = null;
+  private responseBytes = 0;
+  private bytesToCome = Number.NaN;
+  private settled = false;
+  private released = false;
+  private upstreamDone = false;
+  private withheld: Buffer[] = [];
+  private stall: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly call: Planned,
+    private readonly onSettled: OnSettled,
+  ) {
+    this.synthetic = call.upstream.synthetic;
+    call.res.once('close', () => this.clientClosed());
+    call.res.on('drain', () => this.clientReads());
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    if (this.settled) controller.abort(CLIENT_GONE);
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    if (status < 200 || this.settled) return;
+    try {
+      this.begin(controller, status, headers);
+    } catch {
+      // Node refuses to write header bytes that HTTP does not allow.
+      this.status = null;
+      this.settle('upstream_failed', 'upstream_garbled');
+      controller.abort(CLIENT_GONE);
+    }
+  }
+
+  private begin(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    const { call } = this;
+    this.status = status;
+    this.hasRetryAfter = headers['retry-after'] !== undefined;
+    this.upstreamRequestId = text(headers['x-request-id'] ?? headers['request-id']);
+    this.synthetic ||= headers['x-shunt-sandbox'] !== undefined;
+    const contentType = text(headers['content-type']) ?? '';
+    this.isEventStream = contentType.startsWith('text/event-stream');
+    const contentEncoding = text(headers['content-encoding']);
+    this.reader = chooseReader(call.route.format, call.injected, { status, contentType, contentEncoding });
+    this.bytesToCome = Number(headers['content-length'] ?? Number.NaN);
+    const shortened = this.isEventStream && call.injected;
+    call.res.writeHead(status, [
+      ...relayedHeaders(controller.rawHeaders, headers.connection, shortened),
+      ...answerHeaders(call, this.synthetic),
+    ]);
+    // A stream's first event may be long in coming; its headers need not wait for it.
+    if (this.isEventStream) setImmediate(() => this.flushHeaders());
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.firstByteAt ??= performance.now();
+    this.responseBytes += chunk.length;
+    this.bytesToCome -= chunk.length;
+    const released = this.reader!.feed(chunk);
+    if (this.settled) return this.passOrWithhold(released, controller);
+    if (this.reader!.ended || this.bytesToCome === 0) {
+      if (released !== null) this.withheld.push(released);
+      this.settle('completed', null);
+    } else if (released !== null) this.write(released, controller);
+  }
+
+  onResponseEnd(): void {
+    this.upstreamDone = true;
+    const rest = this.reader?.flush() ?? null;
+    if (rest !== null) this.passOrWithhold(rest, this.controller);
+    if (!this.settled) this.settle('completed', null);
+    else if (this.released) this.call.res.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.upstreamDone = true;
+    if (this.settled) {
+      // The answer itself was whole: what broke is the connection behind it.
+      if (this.released) this.call.res.end();
+      return;
+    }
+    const code = codeOf(error, this.status !== null);
+    if (this.status === null) this.settle('upstream_failed', code);
+    else this.settle('truncated', code);
+  }
+
+  private clientClosed(): void {
+    this.clearStall();
+    if (this.settled || this.call.res.writableFinished) return;
+    this.settle('client_aborted', null);
+    this.controller?.abort(CLIENT_GONE);
+  }
+
+  private flushHeaders(): void {
+    if (this.responseBytes === 0 && !this.call.res.destroyed) this.call.res.flushHeaders();
+  }
+
+  private write(bytes: Buffer, controller: Dispatcher.DispatchController | null): void {
+    if (this.call.res.write(bytes) || controller === null) return;
+    controller.pause();
+    this.stall ??= setTimeout(() => this.clientStalled(), CLIENT_STALL_MS_MAX).unref();
+  }
+
+  private clientReads(): void {
+    this.clearStall();
+    this.controller?.resume();
+  }
+
+  private clearStall(): void {
+    if (this.stall !== null) clearTimeout(this.stall);
+    this.stall = null;
+  }
+
+  private clientStalled(): void {
+    if (!this.settled) this.settle('client_aborted', 'client_stalled');
+    this.controller?.abort(CLIENT_GONE);
+    this.call.res.destroy();
+  }
+
+  private passOrWithhold(bytes: Buffer | null, controller: Dispatcher.DispatchController | null): void {
+    if (bytes === null) return;
+    if (this.released || !this.settled) this.write(bytes, controller);
+    else this.withheld.push(bytes);
+  }
+
+  private settle(outcome: Outcome, errorCode: ErrorCode | null): void {
+    this.settled = true;
+    const findings = this.reader?.findings() ?? null;
+    if (findings instanceof Promise) {
+      void findings.then((found) => this.report(outcome, errorCode, found));
+    } else this.report(outcome, errorCode, findings);
+  }
+
+  private report(outcome: Outcome, errorCode: ErrorCode | null, findings: AnswerFindings | null): void {
+    const settlement: Settlement = {
+      outcome: outcomeOf(outcome, this.status, findings),
+      status: this.status,
+      errorCode,
+      findings,
+      reader: this.reader,
+      hasRetryAfter: this.hasRetryAfter,
+      upstreamRequestId: this.upstreamRequestId,
+      firstByteAt: this.firstByteAt,
+      responseBytes: this.responseBytes,
+      synthetic: this.synthetic,
+    };
+    this.onSettled(settlement, () => this.release(outcome, errorCode));
+  }
+
+  /** The record is written: the last bytes may go. */
+  private release(outcome: Outcome, errorCode: ErrorCode | null): void {
+    this.released = true;
+    const { res } = this.call;
+    if (res.destroyed || outcome === 'upstream_failed') return;
+    for (const bytes of this.withheld) res.write(bytes);
+    this.withheld = [];
+    if (outcome === 'truncated') endTruncated(this.call, this.mayAddEvent() ? errorCode : null);
+    else if (this.upstreamDone) res.end();
+  }
+
+  /** Words of our own may follow only whole events, in an encoding that is ours to write. */
+  private mayAddEvent(): boolean {
+    return this.isEventStream && this.reader?.atBoundary === true;
+  }
+}
+
+/** A cut answer stays cut, as it would be without Shunt; only our own limit is explained, where that is possible. */
+function endTruncated(call: Planned, code: ErrorCode | null): void {
+  if (code !== 'upstream_idle_timeout') {
+    destroySoon(call.res);
+    return;
+  }
+  call.res.end(errorEvent(call.route.envelope, code, call.requestId));
+}
+
+/** Lets what was written reach the client before the connection breaks. */
+function destroySoon(res: ServerResponse): void {
+  if (res.writableLength === 0 && res.socket?.writableLength === 0) res.destroy();
+  else res.write('', () => res.destroy());
+}
+
+function outcomeOf(outcome: Outcome, status: number | null, findings: AnswerFindings | null): Outcome {
+  if (outcome !== 'completed') return outcome;
+  if (status !== null && status >= 400) return 'upstream_error';
+  if (findings?.error !== undefined) return 'upstream_error';
+  return findings !== null && !findings.complete && !findings.unreadable ? 'truncated' : 'completed';
+}
+
+function text(header: string | string[] | undefined): string | null {
+  return (Array.isArray(header) ? header[0] : header) ?? null;
+}
+
+/** Which of Shunt's errors a failed attempt is (codes: undici's and Node's own). */
+function codeOf(error: Error, answering: boolean): ErrorCode {
+  const { code } = error as { code?: string };
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') return 'upstream_connect_timeout';
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'upstream_first_byte_timeout';
+  if (code === 'UND_ERR_BODY_TIMEOUT') return 'upstream_idle_timeout';
+  if (code === 'body_too_large') return 'body_too_large';
+  if (code?.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'upstream_garbled';
+  if (answering || code === 'UND_ERR_SOCKET' || code === 'ECONNRESET') return 'upstream_closed';
+  return code?.startsWith('UND_ERR_INVALID') ? 'internal' : 'upstream_unreachable';
+}

@@ -1,0 +1,137 @@
+import { LRUCache } from 'lru-cache';
+import { negotiatedAt, overlayNegotiated } from '../../domain/pricing/negotiated-prices.js';
+import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
+import { rate, unpriceable } from '../../domain/pricing/rating.js';
+import type { Rating, RatingTerms } from '../../domain/pricing/rating.js';
+import type { Usage } from '../../domain/pricing/usage.js';
+import { PROVIDERS } from '../../domain/routing/provider.js';
+import type { Provider } from '../../domain/routing/provider.js';
+import { buildCatalog } from './catalog.js';
+import type { Catalog, CatalogModel } from './catalog.js';
+import { matchesModel, withoutSnapshot } from './library/model-match.js';
+import type { ModelFacts } from './overlay/model-facts.js';
+import { SUBSTITUTES } from './overlay/substitutes.js';
+
+/** Model names come from clients: what is remembered of them is bounded, misses included. */
+const CACHED_NAMES_MAX = 4096;
+const MODEL_NAME_CHARS_MAX = 200;
+
+const GOOGLE_PREFIX = 'models/';
+const NO_SUBSTITUTES: readonly string[] = Object.freeze([]);
+
+export interface RateRequest extends RatingTerms {
+  readonly provider: Provider;
+  /** The model that answered, as the provider named it. */
+  readonly model: string | null;
+  readonly atMs: number;
+  readonly usage: Usage;
+  /** The organization's agreements, of any model and date. */
+  readonly negotiated?: readonly NegotiatedPrices[];
+}
+
+/** `priceVersion` names the list, and the agreement where one was laid over it. */
+export type VersionedRating = Rating & { readonly priceVersion: string };
+
+/** Prices calls from one catalog. Pure but for its bounded memory of names. */
+export class PriceBook {
+  readonly version: string;
+  readonly #catalog: Catalog;
+  readonly #aliases: ReadonlyMap<Provider, ReadonlyMap<string, CatalogModel>>;
+  readonly #names: ReadonlyMap<Provider, LRUCache<string, { readonly found: CatalogModel | null }>>;
+
+  constructor(catalog: Catalog = buildCatalog()) {
+    this.#catalog = catalog;
+    this.version = catalog.version;
+    this.#aliases = new Map(PROVIDERS.map((provider) => [provider, aliasesOf(catalog, provider)]));
+    this.#names = new Map(
+      PROVIDERS.map((provider) => [provider, new LRUCache({ max: CACHED_NAMES_MAX })]),
+    );
+  }
+
+  /** The cost of one call with its frozen prices, or why there is none. */
+  rate(request: RateRequest): VersionedRating {
+    const { provider, model: name, atMs, usage, negotiated } = request;
+    if (name === null) return this.#versioned(unpriceable('unknown_model'));
+    const model = this.#find(provider, name);
+    if (negotiated !== undefined && negotiated.length > 0) {
+      const names = model === null ? [name] : [model.id, name];
+      const agreement = negotiatedAt(negotiated, provider, names, atMs);
+      if (agreement !== null) return this.#rateNegotiated(request, model, agreement);
+    }
+    if (model === null) return this.#versioned(unpriceable('unknown_model'));
+    return this.#versioned(rate(model.prices, atMs, usage, request));
+  }
+
+  /** The catalog's name of a model (snapshots and aliases resolved), or null where it has no price. */
+  canonicalModel(provider: Provider, model: string): string | null {
+    return this.#find(provider, model)?.id ?? null;
+  }
+
+  /** Context window and longest output, where known. */
+  facts(provider: Provider, model: string): ModelFacts | null {
+    return this.#find(provider, model)?.facts ?? null;
+  }
+
+  /** Cheaper models of the same provider that could stand in for one, dearest first. */
+  substitutes(provider: Provider, model: string): readonly string[] {
+    const id = this.#find(provider, model)?.id;
+    return id === undefined ? NO_SUBSTITUTES : (SUBSTITUTES[provider][id] ?? NO_SUBSTITUTES);
+  }
+
+  #rateNegotiated(
+    request: RateRequest,
+    model: CatalogModel | null,
+    agreement: NegotiatedPrices,
+  ): VersionedRating {
+    const terms = this.#catalog.terms[request.provider];
+    const prices = overlayNegotiated(model?.prices ?? null, agreement, request.atMs, terms);
+    const date = new Date(agreement.effectiveFromMs).toISOString().slice(0, 10);
+    return {
+      ...rate(prices, request.atMs, request.usage, request),
+      priceVersion: `${this.version}+negotiated.${date}.${agreement.revision}`,
+    };
+  }
+
+  #versioned(rating: Rating): VersionedRating {
+    return { ...rating, priceVersion: this.version };
+  }
+
+  #find(provider: Provider, name: string): CatalogModel | null {
+    if (name.length > MODEL_NAME_CHARS_MAX) return null;
+    const cache = this.#names.get(provider);
+    const cached = cache?.get(name);
+    if (cached !== undefined) return cached.found;
+    const found = this.#lookUp(provider, name);
+    cache?.set(name, { found });
+    return found;
+  }
+
+  #lookUp(provider: Provider, name: string): CatalogModel | null {
+    const lower = name.toLowerCase();
+    const model =
+      provider === 'google' && lower.startsWith(GOOGLE_PREFIX)
+        ? lower.slice(GOOGLE_PREFIX.length)
+        : lower;
+    const exact = this.#exact(provider, model);
+    if (exact !== null) return exact;
+    const base = withoutSnapshot(model);
+    return base === null ? null : this.#exact(provider, base);
+  }
+
+  #exact(provider: Provider, model: string): CatalogModel | null {
+    const named = this.#aliases.get(provider)?.get(model);
+    if (named !== undefined) return named;
+    for (const candidate of this.#catalog.models[provider].values()) {
+      if (candidate.match !== null && matchesModel(candidate.match, model)) return candidate;
+    }
+    return null;
+  }
+}
+
+function aliasesOf(catalog: Catalog, provider: Provider): ReadonlyMap<string, CatalogModel> {
+  const names = new Map<string, CatalogModel>();
+  for (const model of catalog.models[provider].values()) {
+    for (const name of [model.id, ...model.aliases]) names.set(name.toLowerCase(), model);
+  }
+  return names;
+}

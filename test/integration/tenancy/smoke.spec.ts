@@ -1,0 +1,21 @@
+import { test } from 'vitest';
+import { mkdtempSync, chmodSync, rmSync } from 'node:fs';
+import { startEmbeddedPostgres } from '/work/main/src/platform/embedded-postgres/start-embedded-postgres.js';
+import { migrate } from '/work/main/src/platform/postgres/migrate.js';
+import { Database } from '/work/main/src/platform/postgres/database.js';
+import { createLogger } from '/work/main/src/platform/telemetry/logger.js';
+test('smoke', async () => {
+  const dir = mkdtempSync('/tmp/smoke-'); chmodSync(dir, 0o711);
+  const logger = createLogger('info');
+  let t = performance.now(); const lap = (n: string) => { console.log(n, (performance.now() - t).toFixed(0)); t = performance.now(); };
+  const a = await startEmbeddedPostgres({ dir: dir + '/pg', logger }); lap('start durable');
+  await migrate({ ...a, logger }); lap('migrate');
+  await migrate({ ...a, logger }); lap('migrate again');
+  const db = await Database.connect({ url: a.runtimeUrl, logger }); lap('connect');
+  console.log(await db.query('select current_user, session_user, current_setting($1) as t', ['statement_timeout']));
+  await db.assertSafeRuntimeLogin();
+  await db.query('select $1::uuid', ['content']).catch((e) => console.log(e));
+  await db.close(); lap('close'); await a.stop(); lap('stop');
+  const b = await startEmbeddedPostgres({ dir: dir + '/pg', logger }); lap('restart'); await b.stop(); lap('stop');
+  rmSync(dir, { recursive: true });
+}, 60000);
