@@ -1,4 +1,4 @@
-import type { Logger } from '../platform/telemetry/logger.js';
+import { safeError, type Logger } from '../platform/telemetry/logger.js';
 import type { PriceBook } from '../modules/catalog/price-book.js';
 import type { CallRecord, StartRecord } from '../modules/records/call-record.js';
 import { classifyFailure } from '../modules/providers/failure.js';
@@ -89,7 +89,25 @@ export class CallAccountant {
     this.parts.records.finish(refusalRecord(call, ending), onWritten);
   }
 
+  /** A fault of Shunt's own: said with its place, never with its message, which may quote content. */
+  crashed(arrival: Arrival, error: unknown): void {
+    this.parts.logger.error({ requestId: arrival.requestId, err: safeError(error) }, 'a call failed inside the gateway');
+  }
+
+  /** Whatever goes wrong in accounting, the answer is released. */
   settled(call: Planned, settlement: Settlement, release: () => void): void {
+    try {
+      this.account(call, settlement, release);
+    } catch (error) {
+      this.crashed(call, error);
+      const ending = { ...endingOf(call, settlement), errorCode: 'internal' as const };
+      const metering = { kind: 'unmetered', reason: 'unreadable' } as const;
+      const ratings = { served: null, projected: null, priceVersion: this.parts.prices.version };
+      this.parts.records.finish(finalRecord(call, ending, metering, ratings, null), release);
+    }
+  }
+
+  private account(call: Planned, settlement: Settlement, release: () => void): void {
     const { metrics, logger, records } = this.parts;
     const metering = meter(call, settlement);
     const ending = endingOf(call, settlement);

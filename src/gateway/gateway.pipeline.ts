@@ -28,15 +28,24 @@ export class GatewayPipeline {
   constructor(private readonly context: GatewayContext) {}
 
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const { accountant } = this.context;
     const arrival = arrive(req, res);
     if ('refusal' in arrival) return refuse(req, res, arrival, arrival.refusal);
+    let caller: Authenticated | Refusal | null = null;
+    try {
+      caller = await this.authenticate(arrival);
+      if (caller instanceof Refusal) return this.turnAway(arrival, caller);
+      await this.carryOut(caller);
+    } catch (error) {
+      this.context.accountant.crashed(arrival, error);
+      const internal = new Refusal('internal');
+      if (caller === null || caller instanceof Refusal) this.turnAway(arrival, internal);
+      else this.refuseCall(caller, internal);
+    }
+  }
 
-    const caller = await this.authenticate(arrival);
-    if (caller instanceof Refusal) return this.turnAway(arrival, caller);
-
-    const closing = accountant.open(caller);
-    const refusal = closing ?? (await this.limit(caller));
+  private async carryOut(caller: Authenticated): Promise<void> {
+    const { accountant } = this.context;
+    const refusal = accountant.open(caller) ?? (await this.limit(caller));
     if (refusal !== null) return this.refuseCall(caller, refusal);
 
     const admitted = await admit(caller);

@@ -70,8 +70,6 @@ async function deliverStream(
   directives: Directives,
   trace: RequestTrace,
 ): Promise<void> {
-  headers['content-type'] ??= 'text/event-stream; charset=utf-8';
-  headers['cache-control'] = 'no-cache';
   if (directives.gzip) headers['content-encoding'] = 'gzip';
   response.writeHead(200, headers);
   const write = writerOf(response, directives);

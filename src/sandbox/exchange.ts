@@ -93,3 +93,9 @@ export function invalid(message: string, param?: string, code?: string): Fault {
 export function json(body: unknown): JsonAnswer {
   return { kind: 'json', status: 200, headers: {}, body };
 }
+
+/** What every stream of server-sent events says it is. */
+export const SSE_HEADERS: OutgoingHttpHeaders = Object.freeze({
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+});

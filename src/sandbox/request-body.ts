@@ -19,7 +19,9 @@ export function readBody(request: IncomingMessage): Promise<Buffer | null> {
     });
     request.on('end', () => resolve(bytes > BODY_BYTES_MAX ? null : Buffer.concat(parts, bytes)));
     request.on('error', reject);
-    request.on('close', () => reject(new Error('The request ended early.')));
+    request.on('close', () => {
+      if (!request.complete) reject(new Error('The request ended early.'));
+    });
   });
 }
 

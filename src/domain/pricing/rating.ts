@@ -2,7 +2,12 @@ import { divideHalfEven } from '../money/nano-usd.js';
 import type { NanoUsd } from '../money/nano-usd.js';
 import { ONE, entryAt, pricesForPrompt } from './model-prices.js';
 import type { ModelPrices, PricedWords, Ratio } from './model-prices.js';
-import { PRICE_DIMENSIONS, TOKEN_DIMENSIONS, UNITS_PER_PRICE, promptTokens } from './unit-prices.js';
+import {
+  PRICE_DIMENSIONS,
+  TOKEN_DIMENSIONS,
+  UNITS_PER_PRICE,
+  promptTokens,
+} from './unit-prices.js';
 import type { PriceDimension, UnitPrices } from './unit-prices.js';
 import type { Usage } from './usage.js';
 
@@ -84,12 +89,7 @@ export function costOf(usage: Usage, frozen: UnitPrices): NanoUsd | null {
 }
 
 /** The price of one call: the pure heart of rating. */
-export function rate(
-  model: ModelPrices,
-  atMs: number,
-  usage: Usage,
-  terms: RatingTerms,
-): Rating {
+export function rate(model: ModelPrices, atMs: number, usage: Usage, terms: RatingTerms): Rating {
   const resolved = resolvePrices(model, atMs, promptTokens(usage), terms);
   if (resolved.kind === 'unpriceable') return resolved;
   const costNanoUsd = costOf(usage, resolved.frozen);

@@ -22,8 +22,7 @@ export const TOOL_DIMENSIONS = [
   'webFetchCalls',
 ] as const satisfies readonly (keyof Usage)[];
 
-export type PriceDimension =
-  (typeof TOKEN_DIMENSIONS)[number] | (typeof TOOL_DIMENSIONS)[number];
+export type PriceDimension = (typeof TOKEN_DIMENSIONS)[number] | (typeof TOOL_DIMENSIONS)[number];
 
 export const PRICE_DIMENSIONS: readonly PriceDimension[] = [
   ...TOKEN_DIMENSIONS,

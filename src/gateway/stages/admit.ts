@@ -1,4 +1,5 @@
-import { modelAllowed, pathAllowed, providerAllowed } from '../../domain/policy/allow-lists.js';
+import { modelAllowed, providerAllowed } from '../../domain/policy/allow-lists.js';
+import { pathAllowed } from '../../domain/policy/relay-paths.js';
 import type { Principal } from '../../modules/api-keys/principal.js';
 import type { Admitted, Authenticated } from '../call.js';
 import { readRequestFacts, type RequestFacts } from '../body/request-facts.js';

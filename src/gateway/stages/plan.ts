@@ -1,12 +1,13 @@
 import type { Provider } from '../../domain/routing/provider.js';
+import type { Principal } from '../../modules/api-keys/principal.js';
 import type { Admitted, Planned, Upstream } from '../call.js';
 import { inject } from '../body/splice.js';
 
 /** What `plan` needs to know of the outside. */
 export interface PlanContext {
   upstreamOf(provider: Provider, sandbox: boolean): Upstream;
-  /** The provider key in the clear, for this request alone. */
-  openKey(call: Admitted): string;
+  /** The provider key in the clear, for this request alone; null where there is none. */
+  openKey(principal: Principal, provider: Provider): string | null;
 }
 
 /** Decides what is sent where. Outside `active` and `past_due` that is always what the client asked for. */
@@ -14,13 +15,13 @@ export function plan(call: Admitted, context: PlanContext): Planned {
   const { principal, route } = call;
   const usesSandbox = principal.sandbox && principal.providerKeys[route.provider] === undefined;
   const injection = principal.strict || route.provider === 'groq' ? null : (call.facts?.injection ?? null);
-  const key = usesSandbox ? SANDBOX_KEY : context.openKey(call);
+  const key = usesSandbox ? SANDBOX_KEY : context.openKey(principal, route.provider);
   return {
     ...call,
     decision: 'passthrough',
     servedModel: call.model,
     upstream: context.upstreamOf(route.provider, usesSandbox),
-    headers: forwardedHeaders(call, key, injection !== null),
+    headers: forwardedHeaders(call, key ?? '', injection !== null),
     forwardedBody: injection === null ? call.body : inject(call.plainBody!, injection),
     injected: injection !== null,
   };

@@ -16,15 +16,16 @@ export interface Unrecognised {
 export function arrive(req: IncomingMessage, res: ServerResponse): Arrival | Unrecognised {
   const requestId = randomUUIDv7();
   const target = req.url ?? '/';
-  const question = target.indexOf('?');
-  const path = question < 0 ? target : target.slice(0, question);
-  const query = question < 0 ? '' : target.slice(question);
-  if (!normalisePath(path).ok) return unrecognised(requestId, path, 'invalid_path');
+  const normalised = normalisePath(target);
+  if (!normalised.ok) return unrecognised(requestId, target, 'invalid_path');
+  if (req.headers.upgrade !== undefined) return unrecognised(requestId, target, 'websocket_unsupported');
+  const { path, query } = normalised;
   const route = recognise(req.method ?? 'GET', path, {
     anthropicVersion: req.headers['anthropic-version'] !== undefined,
   });
   if (route === null) return unrecognised(requestId, path, 'unknown_path');
   const keyInQuery = route.provider === 'google' && query.includes('key=');
+  const forwarded = keyInQuery ? withoutKey(query) : query;
   return {
     req,
     res,
@@ -32,7 +33,7 @@ export function arrive(req: IncomingMessage, res: ServerResponse): Arrival | Unr
     startedAtMs: timeOf(requestId),
     startedAt: performance.now(),
     route,
-    query: keyInQuery ? withoutKey(query) : query,
+    query: forwarded === '' ? '' : `?${forwarded}`,
     token: tokenOf(req, keyInQuery ? query : ''),
   };
 }
@@ -57,11 +58,8 @@ function tokenOf(req: IncomingMessage, query: string): string | null {
 }
 
 function withoutKey(query: string): string {
-  const kept = query
-    .slice(1)
-    .split('&')
-    .filter((pair) => decodeName(pair) !== 'key');
-  return kept.length === 0 ? '' : `?${kept.join('&')}`;
+  const pairs = query.split('&');
+  return pairs.filter((pair) => decodeName(pair) !== 'key').join('&');
 }
 
 function decodeName(pair: string): string {

@@ -13,12 +13,12 @@ import type { Provider } from '../../domain/routing/provider.js';
 import { libraryModels } from './library/library-models.js';
 import { COMPLETIONS } from './library/price-completion.js';
 import { ANTHROPIC_OVERLAY } from './overlay/anthropic.js';
+import { ANTHROPIC_FAST, OPENAI_PRIORITY } from './overlay/faster-service.js';
 import { GOOGLE_OVERLAY } from './overlay/google.js';
 import { GROQ_OVERLAY } from './overlay/groq.js';
 import { MODEL_FACTS } from './overlay/model-facts.js';
 import type { ModelFacts } from './overlay/model-facts.js';
 import { OPENAI_OVERLAY } from './overlay/openai.js';
-import { OPENAI_PRIORITY } from './overlay/openai-priority.js';
 import { datedPricesOf } from './overlay/overlay-model.js';
 import type { OverlayModel } from './overlay/overlay-model.js';
 import {
@@ -26,6 +26,7 @@ import {
   GOOGLE_TERMS,
   GROQ_TERMS,
   OPENAI_TERMS,
+  anthropicTerms,
   openaiTerms,
 } from './overlay/price-terms.js';
 
@@ -131,7 +132,9 @@ function modelsOf(provider: Provider): ReadonlyMap<string, CatalogModel> {
 
 function libraryTerms(provider: Provider, modelId: string): PriceTerms {
   const priority = provider === 'openai' ? OPENAI_PRIORITY[modelId] : undefined;
-  return priority === undefined ? TERMS[provider] : openaiTerms(priority);
+  if (priority !== undefined) return openaiTerms(priority);
+  const fast = provider === 'anthropic' ? ANTHROPIC_FAST[modelId] : undefined;
+  return fast === undefined ? TERMS[provider] : anthropicTerms(fast);
 }
 
 function entryRows(provider: Provider, model: string, entry: DatedPrices): CatalogRow[] {

@@ -37,11 +37,13 @@ export function classifyFailure(provider: Provider, failure: ProviderError): Fai
   if (failure.status === 402 || words.some((word) => QUOTA_CODES.has(word))) return 'quota';
   if (failure.status === 429) return isDailyQuota(provider, failure) ? 'quota' : 'rate_limit';
   if (failure.status === 401 || words.includes('API_KEY_INVALID')) return 'credential';
-  if (words.includes('rate_limit_error') || words.includes('RESOURCE_EXHAUSTED')) return 'rate_limit';
+  if (words.includes('rate_limit_error') || words.includes('RESOURCE_EXHAUSTED'))
+    return 'rate_limit';
   if (failure.status >= 500 || failure.status === 498 || failure.status === 408) return 'transient';
   if (words.some((word) => TRANSIENT_WORDS.has(word))) return 'transient';
   if (words.includes('context_length_exceeded')) return 'context_too_long';
-  if (words.includes('content_filter') || words.includes('content_policy_violation')) return 'content_filtered';
+  if (words.includes('content_filter') || words.includes('content_policy_violation'))
+    return 'content_filtered';
   if (failure.status === 404 || words.includes('model_not_found')) return 'model_access';
   if (failure.status === 403) return 'credential';
   return 'caller_fault';

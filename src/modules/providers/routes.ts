@@ -77,9 +77,7 @@ export function recognise(method: string, path: string, hints: RouteHints): Rout
     case '/google':
       return google(method, rest);
     case '/groq':
-      return rest.startsWith('/openai/v1/')
-        ? compatible(method, rest, '/openai/v1', 'groq')
-        : null;
+      return rest.startsWith('/openai/v1/') ? compatible(method, rest, '/openai/v1', 'groq') : null;
     case '/v1':
       return rest === '/messages' || rest.startsWith('/messages/') || isAnthropicModels(rest, hints)
         ? anthropic(method, path)
@@ -103,7 +101,13 @@ function isAnthropicModels(rest: string, hints: RouteHints): boolean {
 }
 
 function openai(method: string, rest: string): Route {
-  return routeOf('openai', 'openai', rest, find(OPENAI, method, rest), isModels(method, rest, '/models'));
+  return routeOf(
+    'openai',
+    'openai',
+    rest,
+    find(OPENAI, method, rest),
+    isModels(method, rest, '/models'),
+  );
 }
 
 function anthropic(method: string, rest: string): Route {
@@ -120,9 +124,11 @@ function compatible(method: string, path: string, prefix: string, provider: Prov
 function google(method: string, path: string): Route | null {
   const version = /^\/(?:v1beta|v1)(?=\/)/.exec(path)?.[0];
   if (version === undefined) return null;
-  if (path.startsWith('/v1beta/openai/')) return compatible(method, path, '/v1beta/openai', 'google');
+  if (path.startsWith('/v1beta/openai/'))
+    return compatible(method, path, '/v1beta/openai', 'google');
   const named = /^\/models\/([^/:]+)(?::([A-Za-z]+))?$/.exec(path.slice(version.length));
-  const known = named?.[2] !== undefined && method === 'POST' ? GOOGLE_METHODS[named[2]] : undefined;
+  const known =
+    named?.[2] !== undefined && method === 'POST' ? GOOGLE_METHODS[named[2]] : undefined;
   if (named?.[1] !== undefined && known !== undefined) {
     const [operation, format] = known;
     return {

@@ -43,7 +43,13 @@ export function recordJson(
 }
 
 function withoutDescription(record: CallRecord): CallRecord {
-  return { ...record, classification: null, customer_id: null, tags: [], upstream_request_id: null };
+  return {
+    ...record,
+    classification: null,
+    customer_id: null,
+    tags: [],
+    upstream_request_id: null,
+  };
 }
 
 /** What is known of a call whose process ended before it did. Nothing is assumed about its usage. */

@@ -31,9 +31,7 @@ export class RecordQueue {
   #chars = 0;
   #listener: (() => void) | null = null;
 
-  constructor(
-    private readonly limits: Pick<RecordLimits, 'queuedRecords' | 'queuedChars'>,
-  ) {}
+  constructor(private readonly limits: Pick<RecordLimits, 'queuedRecords' | 'queuedChars'>) {}
 
   get size(): number {
     return this.#items.length - this.#head;

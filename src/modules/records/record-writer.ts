@@ -55,27 +55,23 @@ export class RecordWriter {
   async pass(): Promise<PassResult> {
     this.#passing ??= this.#pass().finally(() => {
       this.#passing = null;
+      if (this.queue.size > 0) this.wake();
     });
     return this.#passing;
   }
 
   /** Writes until nothing is left or the time is up; true if nothing is left. */
   async flush(timeoutMs: number): Promise<boolean> {
-    const { clock, schedule } = this.context;
-    const deadlineMs = clock.nowMs() + timeoutMs;
-    let timeUp = false;
+    const { schedule } = this.context;
     const expired = new Promise<'time_up'>((resolve) => {
-      schedule.after(timeoutMs, () => {
-        timeUp = true;
-        resolve('time_up');
-      });
+      schedule.after(timeoutMs, () => resolve('time_up'));
     });
-    while (!timeUp && clock.nowMs() < deadlineMs) {
+    for (;;) {
       const result = await Promise.race([this.pass(), expired]);
       if (result === 'idle') return true;
+      if (result === 'time_up') return false;
       if (result === 'failed') await Promise.race([this.#pause(), expired]);
     }
-    return this.queue.size === 0;
   }
 
   stop(): void {

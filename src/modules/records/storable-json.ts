@@ -1,6 +1,6 @@
 /** JSON escapes that Postgres refuses in jsonb: NUL, and halves of surrogate pairs (whole ones are not escaped). */
 const UNSTORABLE = /\\u(?:0000|d[89a-f])/i;
-const NUL = /\u0000/g;
+const NUL = '\u0000';
 const REPLACEMENT = '\uFFFD';
 
 /**
@@ -13,7 +13,7 @@ export function storableJson(json: string): string {
 }
 
 function storable(value: unknown): unknown {
-  if (typeof value === 'string') return value.toWellFormed().replace(NUL, REPLACEMENT);
+  if (typeof value === 'string') return value.toWellFormed().replaceAll(NUL, REPLACEMENT);
   if (Array.isArray(value)) return value.map(storable);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(

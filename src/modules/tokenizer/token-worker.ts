@@ -56,7 +56,9 @@ function textsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   if (Array.isArray(value)) return value.flatMap((element) => textsOf(element));
   if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, inner]) => (TEXT_MEMBERS.has(key) ? textsOf(inner) : []));
+  return Object.entries(value).flatMap(([key, inner]) =>
+    TEXT_MEMBERS.has(key) ? textsOf(inner) : [],
+  );
 }
 
 function countTexts(texts: readonly string[]): number {

@@ -1,5 +1,11 @@
 import type { MigrationInterface } from 'typeorm';
 import { Tenancy1763600000000 } from '../../../migrations/1763600000000-tenancy.js';
+import { RequestLog1763600100000 } from '../../../migrations/1763600100000-request-log.js';
+import { PriceVersions1763600200000 } from '../../../migrations/1763600200000-price-versions.js';
 
 /** Every migration, oldest first. A list and not a glob: what is built is what runs. */
-export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [Tenancy1763600000000];
+export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
+  Tenancy1763600000000,
+  RequestLog1763600100000,
+  PriceVersions1763600200000,
+];

@@ -1,5 +1,5 @@
 import { complete, type Completion } from '../completion.js';
-import { json, type Answer, type Fault, type SandboxCall } from '../exchange.js';
+import { json, SSE_HEADERS, type Answer, type Fault, type SandboxCall } from '../exchange.js';
 import { idFrom } from '../fingerprint.js';
 import { textOf, type JsonObject } from '../json-value.js';
 import { promptTokens } from '../prompt.js';
@@ -41,7 +41,7 @@ export function answerMessage(call: SandboxCall): Answer | Fault {
   if (call.directives.noUsage) delete message['usage'];
   if (call.body['stream'] !== true) return json(message);
   const frames = messageFrames(message, completion);
-  return { kind: 'stream', headers: {}, frames, errorFrame: MESSAGE_ERROR_FRAME };
+  return { kind: 'stream', headers: SSE_HEADERS, frames, errorFrame: MESSAGE_ERROR_FRAME };
 }
 
 /** `v1/messages/count_tokens`. */

@@ -1,5 +1,5 @@
 import { complete, digestOfChoice, type Completion } from '../completion.js';
-import { json, type Answer, type Fault, type SandboxCall } from '../exchange.js';
+import { json, SSE_HEADERS, type Answer, type Fault, type SandboxCall } from '../exchange.js';
 import { idFrom } from '../fingerprint.js';
 import { objectOf, type JsonObject } from '../json-value.js';
 import { promptText, promptTokens } from '../prompt.js';
@@ -43,7 +43,7 @@ export function answerGenerateStream(call: SandboxCall, model: string): Answer |
   if (call.query.get('alt') === 'sse') {
     const frames = chunks.map((it) => `data: ${JSON.stringify(it)}\r\n\r\n`);
     const errorFrame = `data: ${JSON.stringify(STREAM_ERROR)}\r\n\r\n`;
-    return { kind: 'stream', headers: { 'content-type': 'text/event-stream' }, frames, errorFrame };
+    return { kind: 'stream', headers: SSE_HEADERS, frames, errorFrame };
   }
   const frames = chunks.map((it, at) => `${at === 0 ? '[' : ',\r\n'}${JSON.stringify(it)}`);
   frames.push(']');

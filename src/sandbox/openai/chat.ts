@@ -1,6 +1,6 @@
 import type { Provider } from '../../domain/routing/provider.js';
 import { complete, digestOfChoice, type Completion } from '../completion.js';
-import { json, type Answer, type Fault, type SandboxCall } from '../exchange.js';
+import { json, SSE_HEADERS, type Answer, type Fault, type SandboxCall } from '../exchange.js';
 import { createdFrom, idFrom } from '../fingerprint.js';
 import { textOf, type JsonObject } from '../json-value.js';
 import { promptText, promptTokens } from '../prompt.js';
@@ -38,7 +38,12 @@ export function answerChat(call: SandboxCall, provider: Provider): Answer | Faul
   const usage = usageOf(call, request, provider, completions);
   const answer: ChatAnswer = { call, request, provider, completions, usage };
   if (!request.stream) return json(wholeAnswer(answer));
-  return { kind: 'stream', headers: {}, frames: frames(answer), errorFrame: CHAT_ERROR_FRAME };
+  return {
+    kind: 'stream',
+    headers: SSE_HEADERS,
+    frames: frames(answer),
+    errorFrame: CHAT_ERROR_FRAME,
+  };
 }
 
 function usageOf(

@@ -1,5 +1,12 @@
 import { complete, mentionsTool, type Completion } from '../completion.js';
-import { invalid, json, type Answer, type Fault, type SandboxCall } from '../exchange.js';
+import {
+  invalid,
+  json,
+  SSE_HEADERS,
+  type Answer,
+  type Fault,
+  type SandboxCall,
+} from '../exchange.js';
 import { createdFrom, idFrom } from '../fingerprint.js';
 import { arrayOf, countOf, objectOf, textOf, type JsonObject } from '../json-value.js';
 import { findModel, type SandboxModel } from '../models.js';
@@ -42,7 +49,7 @@ export function answerResponse(call: SandboxCall): Answer | Fault {
   const response = responseOf(call, request, completion);
   if (call.body['stream'] !== true) return json(response);
   const frames = responseFrames(response, completion, call.digest);
-  return { kind: 'stream', headers: {}, frames, errorFrame: RESPONSE_ERROR_FRAME };
+  return { kind: 'stream', headers: SSE_HEADERS, frames, errorFrame: RESPONSE_ERROR_FRAME };
 }
 
 /** `responses/input_tokens`. */

@@ -77,7 +77,10 @@ function entriesOf(
     return {
       effectiveFromMs: startMs(model.id, conditional),
       prices: at(0),
-      tiers: edges.map((edge) => ({ abovePromptTokens: EDGES[edge] ?? edge, prices: at(edge + 1) })),
+      tiers: edges.map((edge) => ({
+        abovePromptTokens: EDGES[edge] ?? edge,
+        prices: at(edge + 1),
+      })),
       terms,
       source: LIBRARY_SOURCE,
     };

@@ -18,7 +18,7 @@ function words(normal: readonly string[], priced: Readonly<Record<string, Ratio>
   ]);
 }
 
-/** Source: od:pricing (flex, batch, data residency); priority differs by model, see `openai-priority.ts`. */
+/** Source: od:pricing (flex, batch, data residency); priority differs by model, see `faster-service.ts`. */
 export function openaiTerms(priority: Ratio): PriceTerms {
   const regional = ratio(11n, 10n);
   return {
@@ -48,11 +48,15 @@ export function openaiTerms(priority: Ratio): PriceTerms {
 export const OPENAI_TERMS = openaiTerms(DOUBLE);
 
 /** Source: ad:pricing (batch, fast mode, data residency); they stack. */
-export const ANTHROPIC_TERMS: PriceTerms = {
-  serviceTier: words(['standard', 'standard_only', 'auto'], { batch: HALF }),
-  speed: words(['standard'], { fast: DOUBLE }),
-  region: words(['global', 'not_available'], { us: ratio(11n, 10n) }),
-};
+export function anthropicTerms(fast: Ratio): PriceTerms {
+  return {
+    serviceTier: words(['standard', 'standard_only', 'auto'], { batch: HALF }),
+    speed: words(['standard'], { fast }),
+    region: words(['global', 'not_available'], { us: ratio(11n, 10n) }),
+  };
+}
+
+export const ANTHROPIC_TERMS = anthropicTerms(DOUBLE);
 
 /** Source: gd:pricing. The upper-case words are `trafficType`, which Vertex sends in place of a tier. */
 export const GOOGLE_TERMS: PriceTerms = {

@@ -17,6 +17,7 @@ export function readAnthropicMessages(events: readonly unknown[]): UsageReport |
   const counts = new ReportedCounts();
   const usage = merge(first, delta);
   if (typeof usage['input_tokens'] !== 'number') counts.reject();
+  if (isRepriced(counts, usage)) counts.reject();
   const model = modelOf(start?.['model']);
   const compaction = compactionUsage(counts, usage, model);
   const written = writtenTokens(counts, usage, objectOf(first)?.['cache_creation']);
@@ -62,6 +63,12 @@ function merge(first: JsonObject | null, delta: JsonObject | null): JsonObject {
     if (value !== null) merged[member] = value;
   }
   return merged;
+}
+
+/** A redeemed fallback credit moves cached tokens to another price than their own. */
+function isRepriced(counts: ReportedCounts, usage: JsonObject): boolean {
+  const credit = counts.details(usage['fallback_credit']);
+  return objectOf(credit['status'])?.['type'] === 'redeemed';
 }
 
 interface Written {
@@ -124,7 +131,12 @@ function isOfAnotherModel(iteration: JsonObject, model: string | null): boolean 
   const type = iteration['type'];
   if (type !== 'message' && type !== 'fallback_message') return true;
   const own = modelOf(iteration['model']);
-  return own !== null && model !== null && own !== model;
+  return own !== null && model !== null && undated(own) !== undated(model);
+}
+
+/** An alias and its dated snapshot are one model. */
+function undated(model: string): string {
+  return model.replace(/-\d{8}$/, '');
 }
 
 function iterationUsage(counts: ReportedCounts, iteration: JsonObject): CompactionUsage {

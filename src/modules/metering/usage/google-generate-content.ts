@@ -31,8 +31,7 @@ export function readGoogleGenerateContent(events: readonly unknown[]): UsageRepo
     },
     {
       answeringModel: lastOf(events, (event) => modelOf(event['modelVersion'])),
-      serviceTier:
-        counts.word(metadata['serviceTier']) ?? counts.word(metadata['trafficType']),
+      serviceTier: counts.word(metadata['serviceTier']) ?? counts.word(metadata['trafficType']),
     },
   );
 }
@@ -47,7 +46,11 @@ export function readGoogleEmbedContent(events: readonly unknown[]): UsageReport 
   if (parts.other > 0) counts.reject();
   return counts.report(
     {
-      inputTokens: counts.rest(counts.count(metadata['promptTokenCount']), parts.audio, parts.image),
+      inputTokens: counts.rest(
+        counts.count(metadata['promptTokenCount']),
+        parts.audio,
+        parts.image,
+      ),
       audioInputTokens: parts.audio,
       imageInputTokens: parts.image,
     },

@@ -8,10 +8,7 @@ import type { JsonObject } from './reported-counts.js';
  * image tokens are inside `prompt_tokens`; reasoning and audio inside `completion_tokens`. In a stream only
  * the usage chunk has them; where Groq repeats it under `x_groq`, it is the same usage.
  */
-export function readOpenaiChat(
-  provider: Provider,
-  events: readonly unknown[],
-): UsageReport | null {
+export function readOpenaiChat(provider: Provider, events: readonly unknown[]): UsageReport | null {
   const usage = lastOf(events, usageOf);
   if (usage === null) return null;
   const counts = new ReportedCounts();

@@ -16,7 +16,10 @@ export function objectOf(value: unknown): JsonObject | null {
 }
 
 /** The last event for which `pick` finds something: usage is cumulative, so the last word counts. */
-export function lastOf<T>(events: readonly unknown[], pick: (event: JsonObject) => T | null): T | null {
+export function lastOf<T>(
+  events: readonly unknown[],
+  pick: (event: JsonObject) => T | null,
+): T | null {
   for (let index = events.length - 1; index >= 0; index -= 1) {
     const event = objectOf(events[index]);
     const picked = event === null ? null : pick(event);
@@ -27,7 +30,9 @@ export function lastOf<T>(events: readonly unknown[], pick: (event: JsonObject) 
 
 /** A model's name where the answer has one. */
 export function modelOf(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' && value.length <= MODEL_CHARS_MAX ? value : null;
+  return typeof value === 'string' && value !== '' && value.length <= MODEL_CHARS_MAX
+    ? value
+    : null;
 }
 
 /**
@@ -40,7 +45,8 @@ export class ReportedCounts {
   /** A count: absent or null is 0. */
   count(value: unknown): number {
     if (value === undefined || value === null) return 0;
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) return this.#reject();
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+      return this.#reject();
     return value;
   }
 
@@ -81,10 +87,7 @@ export class ReportedCounts {
   }
 
   /** The report, or null where anything in it was malformed or a sum left the safe integers. */
-  report(
-    usage: Partial<Usage>,
-    terms: Partial<Omit<UsageReport, 'usage'>>,
-  ): UsageReport | null {
+  report(usage: Partial<Usage>, terms: Partial<Omit<UsageReport, 'usage'>>): UsageReport | null {
     if (this.#malformed) return null;
     const complete: Usage = { ...NO_USAGE, ...usage };
     for (const units of Object.values(complete)) if (!Number.isSafeInteger(units)) return null;

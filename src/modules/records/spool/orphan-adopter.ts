@@ -94,7 +94,9 @@ export class OrphanAdopter implements Backlog {
     if (this.#examineFrom >= others.length) this.#examineFrom = 0;
     const examined = others.slice(this.#examineFrom, this.#examineFrom + EXAMINED_PER_LOOK);
     this.#examineFrom += EXAMINED_PER_LOOK;
-    return examined.filter((name) => this.#isOrphan(path.join(root, name))).slice(0, TAKEN_PER_LOOK);
+    return examined
+      .filter((name) => this.#isOrphan(path.join(root, name)))
+      .slice(0, TAKEN_PER_LOOK);
   }
 
   #isOrphan(directory: string): boolean {

@@ -21,7 +21,10 @@ export const FRAME_HEADER_BYTES = 16;
 /** A length beyond this is damage, not a frame: a group is at most 1 Mi characters and one record, of 3 bytes each. */
 export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
 
-export function createHeader(keys: SpoolKeys): { readonly header: Buffer; readonly dataKey: DataKey } {
+export function createHeader(keys: SpoolKeys): {
+  readonly header: Buffer;
+  readonly dataKey: DataKey;
+} {
   const dataKey = keys.create(MAGIC);
   return { header: Buffer.concat([MAGIC, dataKey.keyId, dataKey.wrapped]), dataKey };
 }
@@ -53,7 +56,8 @@ export interface DecodedSegment {
 /** Reads what can be read of a segment, in the order in which it was written. */
 export function decodeSegment(bytes: Buffer, keys: SpoolKeys): DecodedSegment {
   // Killed between creating the file and writing its header: there was never a record in it.
-  if (bytes.length < HEADER_BYTES) return { lines: [], torn: bytes.length === 0 ? 0 : 1, corrupt: 0 };
+  if (bytes.length < HEADER_BYTES)
+    return { lines: [], torn: bytes.length === 0 ? 0 : 1, corrupt: 0 };
   const key = openHeader(bytes, keys);
   if (key === null) return { lines: null, torn: 0, corrupt: 0 };
   const lines: string[] = [];
@@ -77,7 +81,11 @@ export function decodeSegment(bytes: Buffer, keys: SpoolKeys): DecodedSegment {
 function openHeader(bytes: Buffer, keys: SpoolKeys): KeyObject | null {
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return null;
   const wrappedAt = MAGIC.length + KEY_ID_BYTES;
-  return keys.open(MAGIC, bytes.subarray(MAGIC.length, wrappedAt), bytes.subarray(wrappedAt, HEADER_BYTES));
+  return keys.open(
+    MAGIC,
+    bytes.subarray(MAGIC.length, wrappedAt),
+    bytes.subarray(wrappedAt, HEADER_BYTES),
+  );
 }
 
 interface Frame {
@@ -119,9 +127,10 @@ function nextReadable(bytes: Buffer, from: number, key: KeyObject): number | nul
 /** Damage with nothing readable behind it: torn if the frame runs past the end of the file, else corrupt. */
 function endDamage(bytes: Buffer, at: number, corrupt: number): { torn: number; corrupt: number } {
   const bodyAt = at + FRAME_HEADER_BYTES;
-  const startsWell = bytes.subarray(at, at + MARK.length).equals(MARK.subarray(0, bytes.length - at));
-  const runsPast =
-    bodyAt > bytes.length || bodyAt + bytes.readUInt32LE(at + 4) > bytes.length;
+  const startsWell = bytes
+    .subarray(at, at + MARK.length)
+    .equals(MARK.subarray(0, bytes.length - at));
+  const runsPast = bodyAt > bytes.length || bodyAt + bytes.readUInt32LE(at + 4) > bytes.length;
   return startsWell && runsPast ? { torn: 1, corrupt } : { torn: 0, corrupt: corrupt + 1 };
 }
 

@@ -38,8 +38,7 @@ export class SpoolKeys {
 
   constructor(keys: { readonly current: Buffer; readonly previous: Buffer | null }) {
     this.#current = derive(keys.current);
-    this.#known =
-      keys.previous === null ? [this.#current] : [this.#current, derive(keys.previous)];
+    this.#known = keys.previous === null ? [this.#current] : [this.#current, derive(keys.previous)];
   }
 
   /** `context` is bound to the wrapped key: the rest of the header that carries it. */

@@ -1,0 +1,57 @@
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import helmet from '@fastify/helmet';
+import type { AddressInfo } from 'node:net';
+import type { FastifyServerFactory } from 'fastify';
+import { AppModule } from './app.module.js';
+import type { AppConfig } from './config/app-config.js';
+import { startEngine, type Engine } from './engine.js';
+import { createGatewayServer } from './gateway/gateway.server.js';
+import type { UpstreamLimits } from './gateway/stages/forward.js';
+import { NestLogger } from './platform/telemetry/nest-logger.js';
+import type { Logger } from './platform/telemetry/logger.js';
+
+export interface App {
+  readonly origin: string;
+  readonly engine: Engine;
+  /** Takes no new calls, lets streams end within a limit, brings every record to safety. */
+  stop(): Promise<void>;
+}
+
+/** How long streams may go on when the process is asked to end. */
+const DRAIN_MS_MAX = 30_000;
+
+export async function startApp(config: AppConfig, logger: Logger, limits?: UpstreamLimits): Promise<App> {
+  const engine = await startEngine(config, logger, limits);
+  try {
+    const nest = await createNest(engine, logger);
+    await nest.listen({ port: config.port, host: config.host });
+    const { port } = nest.getHttpServer().address() as AddressInfo;
+    const scheme = config.tls === null ? 'http' : 'https';
+    const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+    return { origin: `${scheme}://${host}:${port}`, engine, stop: () => stopApp(nest, engine) };
+  } catch (error) {
+    await engine.stop();
+    throw error;
+  }
+}
+
+async function createNest(engine: Engine, logger: Logger): Promise<NestFastifyApplication> {
+  const { config, pipeline } = engine;
+  const serverFactory: FastifyServerFactory = (others) =>
+    createGatewayServer(config, pipeline, logger, others);
+  const adapter = new FastifyAdapter({ serverFactory, trustProxy: [...config.trustedProxies], forceCloseConnections: 'idle' });
+  const nest = await NestFactory.create<NestFastifyApplication>(AppModule.serving(engine), adapter, {
+    logger: new NestLogger(logger),
+  });
+  await nest.register(helmet, { hsts: config.production });
+  return nest;
+}
+
+async function stopApp(nest: NestFastifyApplication, engine: Engine): Promise<void> {
+  const closing = nest.close();
+  await engine.accountant.drain(DRAIN_MS_MAX);
+  nest.getHttpServer().closeAllConnections();
+  await closing;
+  await engine.stop();
+}

@@ -1,0 +1,118 @@
+import { parseArgs } from 'node:util';
+import { ConfigError } from '../config/environment.js';
+import { EmbeddedPostgresError } from '../platform/embedded-postgres/embedded-postgres-error.js';
+import { isUnavailable } from '../platform/postgres/query-error.js';
+import { CliError, type Arguments, type Command } from './command.js';
+import { keyCommands } from './keys.js';
+import { orgCommands } from './orgs.js';
+import { projectCommands } from './projects.js';
+import { providerKeyCommands } from './provider-keys.js';
+import { rekeyCommands } from './rekey.js';
+import { openSession } from './session.js';
+
+const COMMANDS: readonly Command[] = [
+  ...orgCommands,
+  ...projectCommands,
+  ...keyCommands,
+  ...providerKeyCommands,
+  ...rekeyCommands,
+];
+
+const USAGE_EXIT_CODE = 2;
+
+async function main(argv: readonly string[]): Promise<void> {
+  const wantsHelp = argv.includes('--help') || argv.includes('-h');
+  const command = commandOf(argv);
+  if (!command) {
+    const words = argv.filter((word) => !word.startsWith('-'));
+    if (wantsHelp || argv.length === 0) return say(overview(words[0]));
+    throw new CliError(
+      `There is no command "${words.slice(0, 2).join(' ')}".\n\n${overview(words[0])}`,
+      USAGE_EXIT_CODE,
+    );
+  }
+  if (wantsHelp) return say(helpOf(command));
+  const args = argumentsOf(command, argv.slice(command.name.split(' ').length));
+  const session = await openSession();
+  try {
+    const output = await command.run(session, args);
+    say(args.options['json'] ? JSON.stringify(output.json, null, 2) : output.text);
+  } finally {
+    await session.close();
+  }
+}
+
+function commandOf(argv: readonly string[]): Command | undefined {
+  return COMMANDS.find(({ name }) => {
+    const words = name.split(' ');
+    return words.every((word, index) => argv[index] === word);
+  });
+}
+
+function argumentsOf(command: Command, argv: readonly string[]): Arguments {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      options: { ...command.options, json: { type: 'boolean' } },
+      allowPositionals: (command.positionals ?? 0) > 0,
+      strict: true,
+    });
+    if (positionals.length === (command.positionals ?? 0)) {
+      return { options: values as Arguments['options'], positionals };
+    }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (!code?.startsWith('ERR_PARSE_ARGS')) throw error;
+    // Unexpected words are not repeated: one of them may be a key.
+    const said =
+      code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL' ? 'There are words too many.' : message;
+    throw new CliError(`${said}\n\n${helpOf(command)}`, USAGE_EXIT_CODE);
+  }
+  throw new CliError(helpOf(command), USAGE_EXIT_CODE);
+}
+
+function overview(group: string | undefined): string {
+  const some = COMMANDS.filter(({ name }) => name.split(' ')[0] === group);
+  const shown = some.length > 0 ? some : COMMANDS;
+  const width = Math.max(...shown.map(({ name }) => name.length));
+  return [
+    'Usage: npm run shunt -- <command> [options]',
+    '',
+    ...shown.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    '',
+    'Each command has --help, and --json for scripts. It works on DATABASE_URL, or on the embedded',
+    'Postgres in SHUNT_DATA_DIR, with the environment that the server has. Exit code 0: done, 1: it did',
+    'not work, 2: it was not understood.',
+  ].join('\n');
+}
+
+function helpOf(command: Command): string {
+  return [
+    command.summary,
+    '',
+    `Usage: npm run shunt -- ${command.name}${command.options && Object.keys(command.options).length > 0 ? ' [options]' : ''}`,
+    ...command.usage.map((line) => `  ${line}`),
+    '  --json  the answer as JSON',
+  ].join('\n');
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** What can be mended is said in words; of anything else the class and place, as its message may quote a secret. */
+function explain(error: unknown): string {
+  if (error instanceof CliError) return error.message;
+  if (error instanceof ConfigError || error instanceof EmbeddedPostgresError) return error.message;
+  if (isUnavailable(error)) {
+    return 'The database does not answer. Is it running, and is DATABASE_URL right?';
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${explain(error)}\n`);
+  process.exitCode = error instanceof CliError ? error.exitCode : 1;
+}

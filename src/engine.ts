@@ -1,0 +1,176 @@
+import path from 'node:path';
+import type { AppConfig } from './config/app-config.js';
+import { CallAccountant } from './gateway/call-accountant.js';
+import { GatewayMetrics } from './gateway/gateway.metrics.js';
+import { GatewayPipeline } from './gateway/gateway.pipeline.js';
+import { PASSTHROUGH_LIMITS, type UpstreamLimits } from './gateway/stages/forward.js';
+import { Upstreams } from './gateway/upstreams.js';
+import { PrincipalDirectory } from './modules/api-keys/principal-directory.js';
+import { bootstrap, type BootstrapResult } from './modules/bootstrap/bootstrap.js';
+import { buildCatalog } from './modules/catalog/catalog.js';
+import { PriceBook } from './modules/catalog/price-book.js';
+import { snapshotCatalog } from './modules/catalog/price-versions.store.js';
+import { createShadow } from './modules/classifier/shadow.js';
+import { LeasedRequestLimiter } from './modules/limits/leased-request-limiter.js';
+import { LocalRequestLimiter } from './modules/limits/local-request-limiter.js';
+import { RedisLeaseStore } from './modules/limits/redis-lease-store.js';
+import type { RequestLimiter } from './modules/limits/request-limiter.js';
+import { ProviderKeyService } from './modules/provider-keys/provider-key.service.js';
+import { CallRecorder } from './modules/records/call-recorder.js';
+import { PartitionKeeper } from './modules/records/partition-keeper.js';
+import { QuietLog } from './modules/records/record-metrics.js';
+import { TokenEstimator } from './modules/tokenizer/token-estimator.js';
+import type { Probe } from './operations/readiness.js';
+import { systemClock } from './platform/clock.js';
+import { SecretBox } from './platform/crypto/secret-box.js';
+import { startEmbeddedPostgres } from './platform/embedded-postgres/start-embedded-postgres.js';
+import { Database } from './platform/postgres/database.js';
+import { migrate } from './platform/postgres/migrate.js';
+import { RedisConnection } from './platform/redis/redis-connection.js';
+import type { Logger } from './platform/telemetry/logger.js';
+import { Metrics } from './platform/telemetry/metrics.js';
+import { startSandbox } from './sandbox/server.js';
+
+/** Everything that runs below the HTTP surface; started in one order and stopped in the reverse. */
+export interface Engine {
+  readonly config: AppConfig;
+  readonly database: Database;
+  readonly metrics: Metrics;
+  readonly principals: PrincipalDirectory;
+  readonly pipeline: GatewayPipeline;
+  readonly accountant: CallAccountant;
+  readonly recorder: CallRecorder;
+  readonly probes: Readonly<Record<string, Probe>>;
+  /** What the first start made; null at every later one. */
+  readonly bootstrapped: BootstrapResult | null;
+  stop(): Promise<void>;
+}
+
+const FLUSH_MS_MAX = 10_000;
+
+export async function startEngine(
+  config: AppConfig,
+  logger: Logger,
+  limits: UpstreamLimits = PASSTHROUGH_LIMITS,
+): Promise<Engine> {
+  const closers: (() => unknown)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  };
+  try {
+    const metrics = new Metrics();
+    const database = await openDatabase(config, logger, closers);
+    const secretBox = new SecretBox(config.encryptionKeys);
+    const catalog = buildCatalog();
+    await snapshotCatalog(database, catalog);
+    const bootstrapped = await bootstrap({ database, secretBox, config });
+    const recorder = startRecorder(config, logger, metrics, database, closers);
+    const principals = new PrincipalDirectory(database, secretBox, systemClock, logger, config);
+    principals.start();
+    closers.push(() => principals.stop());
+    const { limiter, probe } = startLimiter(config, logger, closers);
+    const upstreams = await openUpstreams(config, limits, closers);
+    const estimator = new TokenEstimator();
+    closers.push(() => estimator.close());
+    const accountant = new CallAccountant({
+      records: recorder,
+      prices: new PriceBook(catalog),
+      shadow: createShadow(metrics),
+      estimator,
+      metrics: new GatewayMetrics(metrics),
+      logger,
+    });
+    const keys = new ProviderKeyService(database, secretBox);
+    const pipeline = new GatewayPipeline({
+      findPrincipal: (token) => principals.find(token),
+      takePermit: ({ orgId, requestsPerMinute }) =>
+        limiter.take(orgId, requestsPerMinute ?? config.defaultRequestsPerMinute),
+      upstreamOf: (provider, sandbox) => upstreams.of(provider, sandbox),
+      openKey: (principal, provider) => keys.open(principal, provider),
+      accountant,
+      limits,
+    });
+    const probes = { postgres: () => database.ping(), ...probe };
+    return { config, database, metrics, principals, pipeline, accountant, recorder, probes, bootstrapped, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openDatabase(config: AppConfig, logger: Logger, closers: (() => unknown)[]): Promise<Database> {
+  const urls = config.database ?? (await embeddedUrls(config, logger, closers));
+  await migrate({ ownerUrl: urls.migrationUrl, runtimeUrl: urls.url, logger });
+  const database = await Database.connect({ url: urls.url, logger });
+  closers.push(() => database.close());
+  if (config.production) await database.assertSafeRuntimeLogin();
+  return database;
+}
+
+async function embeddedUrls(
+  config: AppConfig,
+  logger: Logger,
+  closers: (() => unknown)[],
+): Promise<NonNullable<AppConfig['database']>> {
+  const server = await startEmbeddedPostgres({ dir: path.join(config.dataDir, 'postgres'), logger });
+  closers.push(() => server.stop());
+  return { url: server.runtimeUrl, migrationUrl: server.ownerUrl };
+}
+
+function startRecorder(
+  config: AppConfig,
+  logger: Logger,
+  metrics: Metrics,
+  database: Database,
+  closers: (() => unknown)[],
+): CallRecorder {
+  const recorder = new CallRecorder({
+    dataDir: config.dataDir,
+    encryptionKeys: config.encryptionKeys,
+    database,
+    clock: systemClock,
+    logger,
+    metrics,
+  });
+  recorder.run();
+  const log = new QuietLog(logger, systemClock);
+  const partitions = new PartitionKeeper(database, systemClock, recorder.metrics, log);
+  void partitions.start();
+  closers.push(async () => {
+    partitions.stop();
+    await recorder.close(FLUSH_MS_MAX);
+  });
+  return recorder;
+}
+
+function startLimiter(
+  config: AppConfig,
+  logger: Logger,
+  closers: (() => unknown)[],
+): { limiter: RequestLimiter; probe: Readonly<Record<string, Probe>> } {
+  if (config.redisUrl === null) return { limiter: new LocalRequestLimiter(systemClock), probe: {} };
+  const redis = new RedisConnection(config.redisUrl, logger);
+  const limiter = new LeasedRequestLimiter(systemClock, new RedisLeaseStore(redis));
+  limiter.start();
+  closers.push(async () => {
+    await limiter.stop();
+    await redis.close();
+  });
+  const probe = async (): Promise<void> => {
+    if (!(await redis.ping())) throw new Error('Redis does not answer');
+  };
+  return { limiter, probe: { redis: probe } };
+}
+
+/** The sandbox runs beside the real providers, for the organization that has no provider key yet. */
+async function openUpstreams(
+  config: AppConfig,
+  limits: UpstreamLimits,
+  closers: (() => unknown)[],
+): Promise<Upstreams> {
+  const sandbox = config.production ? null : await startSandbox();
+  if (sandbox !== null) closers.push(() => sandbox.close());
+  const upstreams = new Upstreams(config.upstreams, sandbox?.baseUrls ?? null, limits);
+  closers.push(() => upstreams.close());
+  return upstreams;
+}

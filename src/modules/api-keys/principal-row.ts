@@ -1,0 +1,98 @@
+import { createSecretKey } from 'node:crypto';
+import type { Provider } from '../../domain/routing/provider.js';
+import type { SubscriptionStatus } from '../../domain/subscription/status.js';
+import type { SecretBox } from '../../platform/crypto/secret-box.js';
+import { hashKeyAad } from '../organizations/hash-key.js';
+import type { RetentionClass } from '../records/call-record.js';
+import type { AllowLists, Authentication, Principal, SealedProviderKey } from './principal.js';
+
+export const REVOKED: Authentication = Object.freeze({ kind: 'revoked' });
+export const UNKNOWN: Authentication = Object.freeze({ kind: 'unknown' });
+export const UNAVAILABLE: Authentication = Object.freeze({ kind: 'unavailable' });
+
+/** One row of the function `find_principal`. */
+export interface PrincipalRow {
+  readonly version: string;
+  readonly api_key_id: string;
+  readonly org_id: string;
+  readonly project_id: string;
+  readonly expires_at: Date | null;
+  readonly revoked_at: Date | null;
+  readonly status: SubscriptionStatus;
+  readonly retention_class: RetentionClass;
+  readonly requests_per_minute: number | null;
+  readonly org_providers: Provider[] | null;
+  readonly org_models: string[] | null;
+  readonly is_first: boolean;
+  readonly hash_key_sealed: Buffer | null;
+  readonly project_disabled: boolean;
+  readonly strict: boolean;
+  readonly default_model: string | null;
+  readonly body_limit_bytes: number | null;
+  readonly project_providers: Provider[] | null;
+  readonly project_models: string[] | null;
+  readonly allowed_paths: string[];
+  readonly provider_keys: readonly { id: string; provider: Provider; sealed: string }[];
+}
+
+/** A key that is in memory: its answer, and until when and up to which change of its organization that holds. */
+export interface KnownKey {
+  readonly orgId: string;
+  readonly version: number;
+  /** Infinity for a key without an end. */
+  readonly expiresAtMs: number;
+  readonly answer: Authentication;
+}
+
+export interface PrincipalTerms {
+  readonly secretBox: SecretBox;
+  readonly production: boolean;
+}
+
+/** Throws a `SecretBoxError` where the organization's key cannot be opened. */
+export function knownKeyOf(row: PrincipalRow, terms: PrincipalTerms): KnownKey {
+  const { hash_key_sealed: hashKeySealed } = row;
+  const about = {
+    orgId: row.org_id,
+    version: Number(row.version),
+    expiresAtMs: row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY,
+  };
+  // Without its hash key an organization was shredded: nothing may be recorded for it any more.
+  if (row.revoked_at !== null || hashKeySealed === null) return { ...about, answer: REVOKED };
+  const principal = principalOf(row, hashKeySealed, terms);
+  return { ...about, answer: Object.freeze({ kind: 'known', principal }) };
+}
+
+function principalOf(row: PrincipalRow, hashKeySealed: Buffer, terms: PrincipalTerms): Principal {
+  const hashKey = terms.secretBox.open(hashKeySealed, hashKeyAad(row.org_id));
+  return Object.freeze({
+    apiKeyId: row.api_key_id,
+    orgId: row.org_id,
+    projectId: row.project_id,
+    status: row.status,
+    retentionClass: row.retention_class,
+    requestsPerMinute: row.requests_per_minute,
+    orgAllow: allowLists(row.org_providers, row.org_models),
+    projectAllow: allowLists(row.project_providers, row.project_models),
+    allowedPaths: Object.freeze(row.allowed_paths),
+    projectDisabled: row.project_disabled,
+    strict: row.strict,
+    bodyLimitBytes: row.body_limit_bytes,
+    defaultModel: row.default_model,
+    providerKeys: Object.freeze(Object.fromEntries(row.provider_keys.map(sealedKey))),
+    sandbox: row.is_first && !terms.production && row.provider_keys.length === 0,
+    hashKey: createSecretKey(hashKey),
+  });
+}
+
+function allowLists(providers: Provider[] | null, models: string[] | null): AllowLists {
+  return Object.freeze({
+    providers: providers && Object.freeze(providers),
+    models: models && Object.freeze(models),
+  });
+}
+
+function sealedKey(key: PrincipalRow['provider_keys'][number]): [Provider, SealedProviderKey] {
+  const sealed = Buffer.from(key.sealed, 'base64');
+  return [key.provider, Object.freeze({ id: key.id, provider: key.provider, sealed })];
+}

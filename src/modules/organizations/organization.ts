@@ -1,0 +1,19 @@
+import type { Provider } from '../../domain/routing/provider.js';
+import type { SubscriptionStatus } from '../../domain/subscription/status.js';
+import type { RetentionClass } from '../records/call-record.js';
+
+/** The tenant. */
+export interface Organization {
+  readonly id: string;
+  readonly name: string;
+  readonly status: SubscriptionStatus;
+  readonly retentionClass: RetentionClass;
+  readonly requestsPerMinute: number | null;
+  readonly allowedProviders: readonly Provider[] | null;
+  readonly allowedModels: readonly string[] | null;
+  readonly isFirst: boolean;
+  readonly createdAt: Date;
+}
+
+export const MEMBER_ROLES = ['owner', 'admin', 'member'] as const;
+export type MemberRole = (typeof MEMBER_ROLES)[number];

@@ -1,0 +1,66 @@
+import { randomUUID } from 'node:crypto';
+import { fitsPasswordHash, hashPassword, verifyPassword } from '../../platform/crypto/password.js';
+import { sqlStateOf } from '../../platform/postgres/query-error.js';
+import type { Database } from '../../platform/postgres/database.js';
+import type { Queryable } from '../../platform/postgres/queryable.js';
+
+export type NewUser =
+  | { readonly kind: 'created'; readonly userId: string }
+  | { readonly kind: 'email_taken' }
+  | { readonly kind: 'password_too_short'; readonly lengthMin: number }
+  | { readonly kind: 'password_too_long' };
+
+const PASSWORD_LENGTH_MIN = 8;
+const UNIQUE_VIOLATION = '23505';
+
+/** People who sign in; which organizations they belong to is `OrganizationService`'s. */
+export class UserService {
+  constructor(private readonly database: Database) {}
+
+  async create(email: string, password: string): Promise<NewUser> {
+    return createUserWithin(this.database, email, password);
+  }
+
+  async findByEmail(email: string): Promise<string | null> {
+    const [user] = await this.database.query<{ id: string }>(
+      'SELECT id FROM users WHERE email = $1',
+      [email.trim()],
+    );
+    return user?.id ?? null;
+  }
+
+  /** The user's id, or null: nobody of that address, or another password; both take the same time. */
+  async authenticate(email: string, password: string): Promise<string | null> {
+    const [user] = await this.database.query<{ id: string; password_hash: string }>(
+      'SELECT id, password_hash FROM users WHERE email = $1',
+      [email],
+    );
+    const matches = await verifyPassword(password, user?.password_hash ?? null);
+    return matches && user ? user.id : null;
+  }
+}
+
+/** As a part of a larger transaction; after `email_taken` that transaction cannot go on. */
+export async function createUserWithin(
+  q: Queryable,
+  email: string,
+  password: string,
+): Promise<NewUser> {
+  if (password.length < PASSWORD_LENGTH_MIN) {
+    return { kind: 'password_too_short', lengthMin: PASSWORD_LENGTH_MIN };
+  }
+  if (!fitsPasswordHash(password)) return { kind: 'password_too_long' };
+  const userId = randomUUID();
+  const hash = await hashPassword(password);
+  try {
+    await q.query('INSERT INTO users (id, email, password_hash) VALUES ($1, $2, $3)', [
+      userId,
+      email.trim(),
+      hash,
+    ]);
+  } catch (error) {
+    if (sqlStateOf(error) === UNIQUE_VIOLATION) return { kind: 'email_taken' };
+    throw error;
+  }
+  return { kind: 'created', userId };
+}

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ApiKeyService } from '../../src/modules/api-keys/api-key.service.js';
+import { OrganizationService } from '../../src/modules/organizations/organization.service.js';
+import { ProjectService } from '../../src/modules/projects/project.service.js';
+import type { ProjectChanges } from '../../src/modules/projects/project.js';
+import { ProviderKeyService } from '../../src/modules/provider-keys/provider-key.service.js';
+import type { Provider } from '../../src/domain/routing/provider.js';
+import type { SubscriptionStatus } from '../../src/domain/subscription/status.js';
+import { systemClock } from '../../src/platform/clock.js';
+import { SecretBox } from '../../src/platform/crypto/secret-box.js';
+import {
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from '../../src/platform/embedded-postgres/start-embedded-postgres.js';
+import { Database, type DatabaseOptions } from '../../src/platform/postgres/database.js';
+import { migrate } from '../../src/platform/postgres/migrate.js';
+import { withConnection } from '../../src/platform/postgres/single-connection.js';
+import { createLogger } from '../../src/platform/telemetry/logger.js';
+
+export interface TestTenant {
+  readonly orgId: string;
+  readonly projectId: string;
+  readonly apiKeyId: string;
+  /** The project key itself, as an SDK sends it. */
+  readonly apiKey: string;
+}
+
+export interface TestTenantOptions {
+  readonly name?: string;
+  readonly status?: SubscriptionStatus;
+  readonly isFirst?: boolean;
+  readonly project?: ProjectChanges;
+  readonly providerKeys?: Readonly<Partial<Record<Provider, string>>>;
+}
+
+/** A fresh, migrated database of one spec, and connections to it. */
+export interface TestDatabase {
+  /** As the product connects: acting as `shunt_runtime`. */
+  readonly database: Database;
+  /** As the owning login: bound by forced row security too, but allowed to run DDL. */
+  readonly owner: Database;
+  readonly ownerUrl: string;
+  readonly runtimeUrl: string;
+  readonly secretBox: SecretBox;
+  createTenant(options?: TestTenantOptions): Promise<TestTenant>;
+  setStatus(orgId: string, status: SubscriptionStatus): Promise<void>;
+  /** Another pool, as a second replica has. The caller closes it. */
+  connect(options?: Partial<DatabaseOptions>): Promise<Database>;
+  /** Drops the database and, with the last one of this process, the server and its files. */
+  close(): Promise<void>;
+}
+
+const logger = createLogger('silent');
+
+/**
+ * One server per spec file, in a directory of its own under the system's: specs that run at the same time share
+ * nothing, and one that is killed breaks no other.
+ */
+let server: Promise<{ postgres: EmbeddedPostgres; dir: string }> | null = null;
+let users = 0;
+
+export async function testDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
+  const { postgres } = await (server ??= startServer());
+  users += 1;
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const urls = {
+    ownerUrl: withDatabase(postgres.ownerUrl, name),
+    runtimeUrl: withDatabase(postgres.runtimeUrl, name),
+  };
+  await asOwner(postgres, `CREATE DATABASE ${name}`);
+  if (options.migrated !== false) await migrate({ ...urls, logger });
+  const owner = await Database.connect({ url: urls.ownerUrl, logger, role: null, poolSize: 2 });
+  const database = await Database.connect({ url: urls.runtimeUrl, logger });
+  const secretBox = new SecretBox({ current: randomBytes(32), previous: null });
+  return {
+    ...urls,
+    database,
+    owner,
+    secretBox,
+    createTenant: (tenant) => createTenant(database, owner, secretBox, tenant),
+    setStatus: (orgId, status) => setStatus(owner, orgId, status),
+    connect: (extra) => Database.connect({ url: urls.runtimeUrl, logger, ...extra }),
+    close: async () => {
+      await Promise.all([database.close(), owner.close()]);
+      await asOwner(postgres, `DROP DATABASE ${name} WITH (FORCE)`);
+      users -= 1;
+      if (users === 0) await stopServer();
+    },
+  };
+}
+
+async function startServer(): Promise<{ postgres: EmbeddedPostgres; dir: string }> {
+  const dir = mkdtempSync(path.join(tmpdir(), 'shunt-test-postgres-'));
+  // Passable for the user that the server drops to when the tests run as root.
+  chmodSync(dir, 0o711);
+  const postgres = await startEmbeddedPostgres({
+    dir: path.join(dir, 'postgres'),
+    logger,
+    durable: false,
+  });
+  return { postgres, dir };
+}
+
+async function stopServer(): Promise<void> {
+  const stopping = server;
+  server = null;
+  if (!stopping) return;
+  const { postgres, dir } = await stopping;
+  await postgres.stop();
+  rmSync(dir, { recursive: true, force: true });
+}
+
+async function createTenant(
+  database: Database,
+  owner: Database,
+  secretBox: SecretBox,
+  options: TestTenantOptions = {},
+): Promise<TestTenant> {
+  const name = options.name ?? `org ${randomBytes(3).toString('hex')}`;
+  const { isFirst } = options;
+  const organization = await new OrganizationService(database, secretBox).create({ name, isFirst });
+  const orgId = organization.id;
+  const project = await new ProjectService(database).create(orgId, {
+    name: 'default',
+    ...options.project,
+  });
+  if (project.kind !== 'saved') throw new Error(`project: ${project.kind}`);
+  const projectId = project.project.id;
+  const keys = new ApiKeyService(database, systemClock);
+  const key = await keys.create(orgId, { projectId, name: 'test' });
+  if (key.kind !== 'issued') throw new Error(`key: ${key.kind}`);
+  const providerKeys = new ProviderKeyService(database, secretBox);
+  for (const [provider, secret] of Object.entries(options.providerKeys ?? {})) {
+    await providerKeys.set(orgId, provider as Provider, secret);
+  }
+  if (options.status) await setStatus(owner, orgId, options.status);
+  return { orgId, projectId, apiKeyId: key.key.id, apiKey: key.token };
+}
+
+/** Around the one door that a status has in the product: a test may start from any. */
+async function setStatus(owner: Database, orgId: string, status: string): Promise<void> {
+  await owner.tenant(orgId, (q) => q.query('UPDATE organizations SET status = $1', [status]));
+}
+
+async function asOwner(postgres: EmbeddedPostgres, sql: string): Promise<void> {
+  const options = { url: postgres.ownerUrl, statementTimeoutMs: 30_000 };
+  await withConnection(options, (connection) => connection.query(sql));
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.toString();
+}
