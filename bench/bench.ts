@@ -48,7 +48,11 @@ const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: '100-chunk stream',
-    body: JSON.stringify({ model: 'gpt-5.4', stream: true, messages: [message(paragraph.repeat(14))] }),
+    body: JSON.stringify({
+      model: 'gpt-5.4',
+      stream: true,
+      messages: [message(paragraph.repeat(14))],
+    }),
     calls: 300,
   },
 ];
@@ -72,7 +76,9 @@ async function startAll(): Promise<{ list: Measured[]; stop(): Promise<void> }> 
   const dist = path.resolve(import.meta.dirname, '..');
   const dataDir = mkdtempSync(path.join(tmpdir(), 'shunt-bench-'));
   const upstream = await startMeasured('upstream', path.join(dist, 'bench/upstream.js'), {});
-  const relay = await startMeasured('relay', path.join(dist, 'bench/relay.js'), { UPSTREAM: upstream.origin });
+  const relay = await startMeasured('relay', path.join(dist, 'bench/relay.js'), {
+    UPSTREAM: upstream.origin,
+  });
   const shunt = await startMeasured('shunt', path.join(dist, 'src/main.js'), {
     NODE_ENV: 'development',
     PORT: '0',
@@ -96,21 +102,32 @@ async function measureAll(list: readonly Measured[]): Promise<void> {
   const rows: Record<string, unknown>[] = [];
   for (const scenario of SCENARIOS) {
     const loaded = await takeTurns(list, scenario, rounds, Number(options.concurrency));
-    const alone = await takeTurns(list, { ...scenario, calls: Math.ceil(scenario.calls / 4) }, rounds, 1);
+    const alone = await takeTurns(
+      list,
+      { ...scenario, calls: Math.ceil(scenario.calls / 4) },
+      rounds,
+      1,
+    );
     rows.push(rowOf(scenario.name, loaded, alone));
   }
   if (options.json) console.log(JSON.stringify(rows));
   else {
-    console.log('Medians over rounds. CPU: of the process, per call. Added: over the upstream called directly, one call at a time.');
+    console.log(
+      'Medians over rounds. CPU: of the process, per call. Added: over the upstream called directly, one call at a time.',
+    );
     console.table(rows);
   }
 }
 
 function rowOf(scenario: string, loaded: Map<string, Turn[]>, alone: Map<string, Turn[]>) {
   const cpu = (name: string) => median(loaded.get(name)!.map((turn) => turn.cpuUsPerCall));
-  const ratios = loaded.get('shunt')!.map((turn, i) => turn.cpuUsPerCall / loaded.get('relay')![i]!.cpuUsPerCall);
+  const ratios = loaded
+    .get('shunt')!
+    .map((turn, i) => turn.cpuUsPerCall / loaded.get('relay')![i]!.cpuUsPerCall);
   const added = (name: string, figure: 'p50Ms' | 'p99Ms') => {
-    const over = alone.get(name)!.map((turn, i) => turn[figure] - alone.get('upstream')![i]![figure]);
+    const over = alone
+      .get(name)!
+      .map((turn, i) => turn[figure] - alone.get('upstream')![i]![figure]);
     return Math.round(median(over) * 1_000);
   };
   return {
@@ -139,24 +156,40 @@ async function takeTurns(
       // The first round warms up.
       if (round >= 0) turns.get(measured.name)!.push(turn);
     }
-    process.stderr.write(`\r${scenario.name}, ${concurrency} at a time: round ${round + 1} of ${rounds}   `);
+    process.stderr.write(
+      `\r${scenario.name}, ${concurrency} at a time: round ${round + 1} of ${rounds}   `,
+    );
   }
   process.stderr.write('\n');
   return turns;
 }
 
-async function takeTurn(measured: Measured, scenario: Scenario, concurrency: number): Promise<Turn> {
+async function takeTurn(
+  measured: Measured,
+  scenario: Scenario,
+  concurrency: number,
+): Promise<Turn> {
   const pool = new Pool(measured.origin, { connections: concurrency, pipelining: 1 });
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${KEY}`, 'user-agent': 'bench' };
+  const headers = {
+    'content-type': 'application/json',
+    authorization: `Bearer ${KEY}`,
+    'user-agent': 'bench',
+  };
   const latencies: number[] = [];
   let left = scenario.calls;
   const before = measured.cpuNs();
   const worker = async (): Promise<void> => {
     while (left-- > 0) {
       const began = performance.now();
-      const answer = await pool.request({ method: 'POST', path: '/v1/chat/completions', headers, body: scenario.body });
+      const answer = await pool.request({
+        method: 'POST',
+        path: '/v1/chat/completions',
+        headers,
+        body: scenario.body,
+      });
       await answer.body.dump({ limit: Number.MAX_SAFE_INTEGER });
-      if (answer.statusCode !== 200) throw new Error(`${measured.name} answered ${answer.statusCode}`);
+      if (answer.statusCode !== 200)
+        throw new Error(`${measured.name} answered ${answer.statusCode}`);
       latencies.push(performance.now() - began);
     }
   };

@@ -14,7 +14,11 @@ export interface Measured {
 const START_MS_MAX = 60_000;
 
 /** Starts a script and waits for the line of its output that tells its port. */
-export async function startMeasured(name: string, script: string, env: NodeJS.ProcessEnv): Promise<Measured> {
+export async function startMeasured(
+  name: string,
+  script: string,
+  env: NodeJS.ProcessEnv,
+): Promise<Measured> {
   const child = spawn(process.execPath, ['--enable-source-maps', script], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

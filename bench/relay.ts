@@ -9,7 +9,12 @@ const app = fastify({ bodyLimit: 64 * 1024 * 1024 });
 app.removeAllContentTypeParsers();
 app.addContentTypeParser('*', { parseAs: 'buffer' }, (_req, body, done) => done(null, body));
 app.post('/v1/chat/completions', async (req, reply) => {
-  const { host: _host, connection: _connection, 'content-length': _length, ...headers } = req.headers;
+  const {
+    host: _host,
+    connection: _connection,
+    'content-length': _length,
+    ...headers
+  } = req.headers;
   const answer = await pool.request({
     method: 'POST',
     path: req.url,

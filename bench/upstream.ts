@@ -14,15 +14,28 @@ const answer = Buffer.from(
     object: 'chat.completion',
     created: 1_790_000_000,
     model: 'gpt-5.4-2026-03-05',
-    choices: [{ index: 0, message: { role: 'assistant', content: 'word '.repeat(100) }, finish_reason: 'stop' }],
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: 'word '.repeat(100) },
+        finish_reason: 'stop',
+      },
+    ],
     usage: USAGE,
     service_tier: 'default',
   }),
 );
 
 function chunk(choices: unknown[], usage: unknown): Buffer {
-  const body = { id: 'chatcmpl-bench', object: 'chat.completion.chunk', created: 1_790_000_000, model: 'gpt-5.4-2026-03-05' };
-  return Buffer.from(`data: ${JSON.stringify({ ...body, choices, usage, obfuscation: 'x8Zq' })}\n\n`);
+  const body = {
+    id: 'chatcmpl-bench',
+    object: 'chat.completion.chunk',
+    created: 1_790_000_000,
+    model: 'gpt-5.4-2026-03-05',
+  };
+  return Buffer.from(
+    `data: ${JSON.stringify({ ...body, choices, usage, obfuscation: 'x8Zq' })}\n\n`,
+  );
 }
 
 const delta = chunk([{ index: 0, delta: { content: ' word' }, finish_reason: null }], null);
@@ -36,7 +49,11 @@ const server = http.createServer({ keepAliveTimeout: 60_000, noDelay: true }, (r
   req.on('end', () => {
     if (streamed) stream(res);
     else {
-      res.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length, 'x-request-id': 'r1' });
+      res.writeHead(200, {
+        'content-type': 'application/json',
+        'content-length': answer.length,
+        'x-request-id': 'r1',
+      });
       res.end(answer);
     }
   });

@@ -21,7 +21,11 @@ export interface App {
 /** How long streams may go on when the process is asked to end. */
 const DRAIN_MS_MAX = 30_000;
 
-export async function startApp(config: AppConfig, logger: Logger, limits?: UpstreamLimits): Promise<App> {
+export async function startApp(
+  config: AppConfig,
+  logger: Logger,
+  limits?: UpstreamLimits,
+): Promise<App> {
   const engine = await startEngine(config, logger, limits);
   try {
     const nest = await createNest(engine, logger);
@@ -40,10 +44,18 @@ async function createNest(engine: Engine, logger: Logger): Promise<NestFastifyAp
   const { config, pipeline } = engine;
   const serverFactory: FastifyServerFactory = (others) =>
     createGatewayServer(config, pipeline, logger, others);
-  const adapter = new FastifyAdapter({ serverFactory, trustProxy: [...config.trustedProxies], forceCloseConnections: 'idle' });
-  const nest = await NestFactory.create<NestFastifyApplication>(AppModule.serving(engine), adapter, {
-    logger: new NestLogger(logger),
+  const adapter = new FastifyAdapter({
+    serverFactory,
+    trustProxy: [...config.trustedProxies],
+    forceCloseConnections: 'idle',
   });
+  const nest = await NestFactory.create<NestFastifyApplication>(
+    AppModule.serving(engine),
+    adapter,
+    {
+      logger: new NestLogger(logger),
+    },
+  );
   await nest.register(helmet, { hsts: config.production });
   return nest;
 }

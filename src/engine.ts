@@ -18,7 +18,6 @@ import type { RequestLimiter } from './modules/limits/request-limiter.js';
 import { ProviderKeyService } from './modules/provider-keys/provider-key.service.js';
 import { CallRecorder } from './modules/records/call-recorder.js';
 import { PartitionKeeper } from './modules/records/partition-keeper.js';
-import { QuietLog } from './modules/records/record-metrics.js';
 import { TokenEstimator } from './modules/tokenizer/token-estimator.js';
 import type { Probe } from './operations/readiness.js';
 import { systemClock } from './platform/clock.js';
@@ -91,14 +90,29 @@ export async function startEngine(
       limits,
     });
     const probes = { postgres: () => database.ping(), ...probe };
-    return { config, database, metrics, principals, pipeline, accountant, recorder, probes, bootstrapped, stop };
+    return {
+      config,
+      database,
+      metrics,
+      principals,
+      pipeline,
+      accountant,
+      recorder,
+      probes,
+      bootstrapped,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function openDatabase(config: AppConfig, logger: Logger, closers: (() => unknown)[]): Promise<Database> {
+async function openDatabase(
+  config: AppConfig,
+  logger: Logger,
+  closers: (() => unknown)[],
+): Promise<Database> {
   const urls = config.database ?? (await embeddedUrls(config, logger, closers));
   await migrate({ ownerUrl: urls.migrationUrl, runtimeUrl: urls.url, logger });
   const database = await Database.connect({ url: urls.url, logger });
@@ -112,7 +126,10 @@ async function embeddedUrls(
   logger: Logger,
   closers: (() => unknown)[],
 ): Promise<NonNullable<AppConfig['database']>> {
-  const server = await startEmbeddedPostgres({ dir: path.join(config.dataDir, 'postgres'), logger });
+  const server = await startEmbeddedPostgres({
+    dir: path.join(config.dataDir, 'postgres'),
+    logger,
+  });
   closers.push(() => server.stop());
   return { url: server.runtimeUrl, migrationUrl: server.ownerUrl };
 }
@@ -133,8 +150,7 @@ function startRecorder(
     metrics,
   });
   recorder.run();
-  const log = new QuietLog(logger, systemClock);
-  const partitions = new PartitionKeeper(database, systemClock, recorder.metrics, log);
+  const partitions = new PartitionKeeper(database, systemClock, metrics, logger);
   void partitions.start();
   closers.push(async () => {
     partitions.stop();

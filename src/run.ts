@@ -37,7 +37,9 @@ async function start(config: AppConfig, logger: Logger): Promise<App> {
 /** What stops a start is the operator's to read: the message says what to do. */
 function exitWith(error: unknown): never {
   const isOurs = error instanceof ConfigError;
-  process.stderr.write(`Shunt did not start.\n${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(
+    `Shunt did not start.\n${error instanceof Error ? error.message : String(error)}\n`,
+  );
   if (!isOurs && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   process.exit(1);
 }
@@ -58,8 +60,12 @@ async function end(app: App, logger: Logger, signal: string): Promise<void> {
 
 /** A fault that nobody caught is said without its message, which may quote content. */
 function watchProcess(logger: Logger): void {
-  process.on('uncaughtException', (error) => logger.fatal({ err: safeError(error) }, 'uncaught exception'));
-  process.on('unhandledRejection', (error) => logger.error({ err: safeError(error) }, 'unhandled rejection'));
+  process.on('uncaughtException', (error) =>
+    logger.fatal({ err: safeError(error) }, 'uncaught exception'),
+  );
+  process.on('unhandledRejection', (error) =>
+    logger.error({ err: safeError(error) }, 'unhandled rejection'),
+  );
   process.removeAllListeners('warning');
   process.on('warning', (warning) => logger.warn({ name: warning.name }, 'process warning'));
 }

@@ -10,17 +10,23 @@ export function welcome(origin: string, bootstrapped: BootstrapResult | null): s
 }
 
 function pointers(origin: string): string[] {
-  return [`OpenAI base URL  ${origin}/openai/v1   (the project key was printed at the first start)`];
+  return [
+    `OpenAI base URL  ${origin}/openai/v1   (the project key was printed at the first start)`,
+  ];
 }
 
 function firstStart(origin: string, made: FirstInstallation): string[] {
   const taken =
     made.providerKeysTaken.length > 0
       ? [`Provider keys were taken from the environment: ${made.providerKeysTaken.join(', ')}.`]
-      : ['There is no provider key yet: the sandbox answers, and its calls are marked synthetic.',
-         'Add a key of yours: npm run shunt -- provider-keys set --help'];
-  if (made.secrets === null) return [`Created ${made.organizationName} for ${made.ownerEmail}.`, ...taken];
-  const { ownerPassword, projectKey, operatorName, operatorSecret, operatorTotpSecret } = made.secrets;
+      : [
+          'There is no provider key yet: the sandbox answers, and its calls are marked synthetic.',
+          'Add a key of yours: npm run shunt -- provider-keys set --help',
+        ];
+  if (made.secrets === null)
+    return [`Created ${made.organizationName} for ${made.ownerEmail}.`, ...taken];
+  const { ownerPassword, projectKey, operatorName, operatorSecret, operatorTotpSecret } =
+    made.secrets;
   return [
     '',
     'This is the first start. What follows is shown once: keep it.',

@@ -12,7 +12,9 @@ export class ProjectController {
 
   @Get()
   read(@Req() { principal }: ApplicationRequest) {
-    const providers = PROVIDERS.filter((provider) => principal.providerKeys[provider] !== undefined);
+    const providers = PROVIDERS.filter(
+      (provider) => principal.providerKeys[provider] !== undefined,
+    );
     return {
       project_id: principal.projectId,
       organization_id: principal.orgId,

@@ -27,7 +27,10 @@ export class RequestsController {
   }
 
   @Get('requests/:id')
-  async one(@Req() { principal }: ApplicationRequest, @Param('id') id: string): Promise<CallRecord> {
+  async one(
+    @Req() { principal }: ApplicationRequest,
+    @Param('id') id: string,
+  ): Promise<CallRecord> {
     const record = await this.log.find(principal.orgId, principal.projectId, id);
     if (record !== null) return record;
     throw refused(
@@ -64,5 +67,9 @@ export class RequestsController {
 function timeOf(name: string, text: string): number {
   const ms = Date.parse(text);
   if (!Number.isNaN(ms)) return ms;
-  throw refused(400, 'invalid_period', `${name} is a time in ISO 8601, such as 2026-11-20T00:00:00Z.`);
+  throw refused(
+    400,
+    'invalid_period',
+    `${name} is a time in ISO 8601, such as 2026-11-20T00:00:00Z.`,
+  );
 }

@@ -1,5 +1,6 @@
 import type { ApiKey, IssuedApiKey } from '../modules/api-keys/api-key.service.js';
-import { CliError, requiredText, text, wholeNumber, type Command } from './command.js';
+import { CliError, requiredText, text, wholeNumber } from './arguments.js';
+import type { Command } from './command.js';
 import { chosenOrganization, chosenProject } from './session.js';
 import { shortTime, table } from './table.js';
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Organization } from '../modules/organizations/organization.js';
-import { CliError, requiredText, text, type Command } from './command.js';
+import { CliError, requiredText, text } from './arguments.js';
+import type { Command } from './command.js';
 import type { Session } from './session.js';
 import { listOrAny, shortTime, table } from './table.js';
 

@@ -1,14 +1,8 @@
 import { PROVIDERS, type Provider } from '../domain/routing/provider.js';
 import type { SavedProject } from '../modules/projects/project.service.js';
 import type { Project, ProjectChanges } from '../modules/projects/project.js';
-import {
-  CliError,
-  requiredText,
-  text,
-  wholeNumber,
-  type Arguments,
-  type Command,
-} from './command.js';
+import { CliError, requiredText, text, wholeNumber, type Arguments } from './arguments.js';
+import type { Command } from './command.js';
 import { chosenOrganization, chosenProject } from './session.js';
 import { listOrAny, table } from './table.js';
 

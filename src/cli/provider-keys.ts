@@ -1,6 +1,7 @@
 import { PROVIDERS, type Provider } from '../domain/routing/provider.js';
 import { isUsableKey } from '../modules/provider-keys/provider-key.service.js';
-import { CliError, type Command } from './command.js';
+import { CliError } from './arguments.js';
+import type { Command } from './command.js';
 import { chosenOrganization } from './session.js';
 import { shortTime, table } from './table.js';
 

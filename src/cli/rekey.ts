@@ -1,5 +1,6 @@
 import type { RekeyReport } from '../modules/bootstrap/rekey.service.js';
-import { CliError, type Command } from './command.js';
+import { CliError } from './arguments.js';
+import type { Command } from './command.js';
 
 const rekey: Command = {
   name: 'rekey',
@@ -16,8 +17,8 @@ const rekey: Command = {
     return {
       json: report,
       text: [
-        `Sealed anew: ${providerKeys} provider keys, ${hashKeys} organization keys, ${operators} operator secrets,`,
-        `in ${report.organizations} organizations. ${report.alreadyCurrent} were under the current key already.`,
+        `Sealed anew: ${providerKeys} provider keys, ${hashKeys} organization keys, ${operators} operator secrets`,
+        `(organizations: ${report.organizations}). ${report.alreadyCurrent} values were under the current key already.`,
         'SHUNT_ENCRYPTION_KEY_PREVIOUS is no longer needed.',
       ].join('\n'),
     };

@@ -11,7 +11,7 @@ import { systemClock } from '../platform/clock.js';
 import { SecretBox } from '../platform/crypto/secret-box.js';
 import { openDatabase } from '../platform/postgres/open-database.js';
 import { createLogger } from '../platform/telemetry/logger.js';
-import { CliError, text, type Arguments } from './command.js';
+import { CliError, text, type Arguments } from './arguments.js';
 
 /** What commands work with; open while one runs. */
 export interface Session {

@@ -9,7 +9,13 @@ import { clippedView } from './body/clipped-view.js';
 import type { GatewayMetrics } from './gateway.metrics.js';
 import { ERRORS, Refusal } from './gateway-error.js';
 import { meter, meterEstimate, type Metering } from './stages/meter.js';
-import { finalRecord, refusalRecord, startRecord, type Ending, type Ratings } from './stages/record.js';
+import {
+  finalRecord,
+  refusalRecord,
+  startRecord,
+  type Ending,
+  type Ratings,
+} from './stages/record.js';
 import type { Settlement } from './stages/relay.js';
 
 /** The spool, as the gateway sees it: `onWritten` runs when the record would survive this process. */
@@ -68,7 +74,10 @@ export class CallAccountant {
 
   turnedAway(arrival: Arrival, refusal: Refusal): void {
     this.parts.metrics.refused(arrival.route.provider, refusal.code);
-    this.parts.logger.debug({ requestId: arrival.requestId, code: refusal.code }, 'call turned away');
+    this.parts.logger.debug(
+      { requestId: arrival.requestId, code: refusal.code },
+      'call turned away',
+    );
   }
 
   refused(call: Authenticated, refusal: Refusal, onWritten: () => void): void {
@@ -91,7 +100,10 @@ export class CallAccountant {
 
   /** A fault of Shunt's own: said with its place, never with its message, which may quote content. */
   crashed(arrival: Arrival, error: unknown): void {
-    this.parts.logger.error({ requestId: arrival.requestId, err: safeError(error) }, 'a call failed inside the gateway');
+    this.parts.logger.error(
+      { requestId: arrival.requestId, err: safeError(error) },
+      'a call failed inside the gateway',
+    );
   }
 
   /** Whatever goes wrong in accounting, the answer is released. */
@@ -113,9 +125,12 @@ export class CallAccountant {
     const ending = endingOf(call, settlement);
     metrics.ended(call.route.provider, ending.outcome, metering.kind);
     if (ending.errorCode !== null) metrics.failed(call.route.provider, ending.errorCode);
-    logger.debug({ requestId: call.requestId, outcome: ending.outcome, code: ending.errorCode }, 'call ended');
+    logger.debug(
+      { requestId: call.requestId, outcome: ending.outcome, code: ending.errorCode },
+      'call ended',
+    );
     records.finish(this.recordOf(call, ending, metering, 1), release);
-    if (isEstimable(metering)) this.estimate(call, settlement, ending, metering);
+    if (isEstimable(call, metering)) this.estimate(call, settlement, ending, metering);
   }
 
   private shadowOf(call: Planned): Shadow {
@@ -160,7 +175,11 @@ export class CallAccountant {
           });
     const served = rateAs(report.answeringModel ?? call.servedModel);
     const stays = shadow.projectedModel === null || shadow.projectedModel === call.model;
-    return { served, projected: stays ? served : rateAs(shadow.projectedModel), priceVersion: prices.version };
+    return {
+      served,
+      projected: stays ? served : rateAs(shadow.projectedModel),
+      priceVersion: prices.version,
+    };
   }
 
   /** Replaces an unknown by a marked estimate, after the call is over and outside its way. */
@@ -181,10 +200,12 @@ export class CallAccountant {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** An answer that was cut short, or came without the usage that strict projects do not ask for. */
-function isEstimable(metering: Metering): boolean {
-  if (metering.kind === 'unmetered') return metering.reason === 'cut_short' || metering.reason === 'not_reported';
-  return metering.kind === 'estimated';
+/** An answer that was cut short, or a stream whose client, or strict project, wanted no usage in it. */
+function isEstimable(call: Planned, metering: Metering): boolean {
+  if (metering.kind === 'estimated') return true;
+  if (metering.kind !== 'unmetered') return false;
+  if (metering.reason === 'cut_short') return true;
+  return metering.reason === 'not_reported' && call.streamed && call.route.format === 'openai_chat';
 }
 
 function endingOf(call: Planned, settlement: Settlement): Ending {
@@ -206,7 +227,8 @@ function endingOf(call: Planned, settlement: Settlement): Ending {
     upstreamRequestId: settlement.upstreamRequestId,
     requestBytes: call.body?.length ?? 0,
     responseBytes: settlement.responseBytes,
-    timeToFirstByteMs: settlement.firstByteAt === null ? null : settlement.firstByteAt - call.startedAt,
+    timeToFirstByteMs:
+      settlement.firstByteAt === null ? null : settlement.firstByteAt - call.startedAt,
     latencyMs: performance.now() - call.startedAt,
     synthetic: settlement.synthetic,
   };

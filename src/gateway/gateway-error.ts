@@ -2,25 +2,55 @@ import type { Envelope } from '../modules/providers/routes.js';
 
 /** Every error that Shunt itself answers with: its HTTP status and its public words. Codes are stable. */
 export const ERRORS = {
-  missing_key: [401, 'No Shunt project key was sent. Set your SDK\'s API key to a Shunt project key.'],
+  missing_key: [
+    401,
+    "No Shunt project key was sent. Set your SDK's API key to a Shunt project key.",
+  ],
   unknown_key: [401, 'This is not a Shunt project key. Check the key that your SDK was given.'],
   revoked_key: [401, 'This Shunt project key was revoked or has expired. Use a current one.'],
-  key_check_unavailable: [503, 'This key cannot be checked at the moment. Try again in a few seconds.'],
-  organization_suspended: [403, 'This organization is suspended. Its owner can ask the operator why.'],
-  project_disabled: [403, 'This project is disabled. An owner or admin of the organization can enable it.'],
-  provider_not_allowed: [403, 'This provider is not on the allow-list of the organization or project.'],
+  key_check_unavailable: [
+    503,
+    'This key cannot be checked at the moment. Try again in a few seconds.',
+  ],
+  organization_suspended: [
+    403,
+    'This organization is suspended. Its owner can ask the operator why.',
+  ],
+  project_disabled: [
+    403,
+    'This project is disabled. An owner or admin of the organization can enable it.',
+  ],
+  provider_not_allowed: [
+    403,
+    'This provider is not on the allow-list of the organization or project.',
+  ],
   model_not_allowed: [403, 'This model is not on the allow-list of the organization or project.'],
-  model_unreadable: [403, 'A model allow-list is in force and the request does not name its model unambiguously.'],
-  path_not_allowed: [403, 'This path is not on the project\'s path allow-list.'],
-  provider_key_missing: [403, 'The organization has no key for this provider. Add one: npm run shunt -- provider-keys set'],
-  rate_limit_exceeded: [429, 'The organization\'s limit of calls per minute is reached. Try again later.'],
+  model_unreadable: [
+    403,
+    'A model allow-list is in force and the request does not name its model unambiguously.',
+  ],
+  path_not_allowed: [403, "This path is not on the project's path allow-list."],
+  provider_key_missing: [
+    403,
+    'The organization has no key for this provider. Add one: npm run shunt -- provider-keys set',
+  ],
+  rate_limit_exceeded: [
+    429,
+    "The organization's limit of calls per minute is reached. Try again later.",
+  ],
   unknown_path: [404, 'Shunt has no such path. See the README for the base URL of each SDK.'],
-  invalid_path: [400, 'The path is not in its normal form: no dot segments, encoded separators or empty segments.'],
+  invalid_path: [
+    400,
+    'The path is not in its normal form: no dot segments, encoded separators or empty segments.',
+  ],
   websocket_unsupported: [426, 'WebSocket and Realtime connections are not supported.'],
   tls_required: [403, 'Plain HTTP is refused in production. Call Shunt over https.'],
   body_too_large: [413, 'The request body is over the limit.'],
   body_incomplete: [400, 'The request body ended early.'],
-  unsupported_encoding: [415, 'The content-encoding is not supported: use gzip, deflate, br, zstd or none.'],
+  unsupported_encoding: [
+    415,
+    'The content-encoding is not supported: use gzip, deflate, br, zstd or none.',
+  ],
   invalid_encoding: [400, 'The request body cannot be decoded as its content-encoding says.'],
   invalid_utf8: [400, 'The request body is not valid UTF-8.'],
   invalid_json: [400, 'The request body is not a JSON object.'],
@@ -31,7 +61,7 @@ export const ERRORS = {
   upstream_idle_timeout: [504, 'The provider stopped answering in the middle of its answer.'],
   upstream_unreachable: [502, 'The provider could not be reached.'],
   upstream_closed: [502, 'The provider closed the connection before it answered.'],
-  upstream_garbled: [502, 'The provider\'s answer is not valid HTTP.'],
+  upstream_garbled: [502, "The provider's answer is not valid HTTP."],
   client_stalled: [499, 'The client stopped reading the answer.'],
   shutting_down: [503, 'This replica is shutting down. Try again.'],
   internal: [500, 'Shunt failed to handle this call. The request id tells the operator which one.'],
@@ -75,7 +105,9 @@ function errorValue(envelope: Envelope, code: ErrorCode, requestId: string): unk
         request_id: requestId,
       };
     case 'google':
-      return { error: { code: status, message, status: googleStatus(status), details: [googleInfo(code)] } };
+      return {
+        error: { code: status, message, status: googleStatus(status), details: [googleInfo(code)] },
+      };
   }
 }
 

@@ -10,12 +10,19 @@ export class GatewayMetrics {
   private readonly errors;
 
   constructor(metrics: Metrics) {
-    this.calls = metrics.counter('shunt_calls_total', 'Calls that ended, by outcome', ['provider', 'outcome']);
-    this.metering = metrics.counter('shunt_calls_metered_total', 'Calls that ended, by how their usage is known', [
+    this.calls = metrics.counter('shunt_calls_total', 'Calls that ended, by outcome', [
       'provider',
-      'metering',
+      'outcome',
     ]);
-    this.errors = metrics.counter('shunt_errors_total', "Errors of Shunt's own, by code", ['provider', 'code']);
+    this.metering = metrics.counter(
+      'shunt_calls_metered_total',
+      'Calls that ended, by how their usage is known',
+      ['provider', 'metering'],
+    );
+    this.errors = metrics.counter('shunt_errors_total', "Errors of Shunt's own, by code", [
+      'provider',
+      'code',
+    ]);
   }
 
   ended(provider: Provider, outcome: Outcome, metering: string): void {

@@ -99,11 +99,18 @@ export class GatewayPipeline {
   /** A caller that is not known has no organization, and so no record. */
   private turnAway(arrival: Arrival, refusal: Refusal): void {
     this.context.accountant.turnedAway(arrival, refusal);
-    refuse(arrival.req, arrival.res, { requestId: arrival.requestId, envelope: arrival.route.envelope }, refusal);
+    refuse(
+      arrival.req,
+      arrival.res,
+      { requestId: arrival.requestId, envelope: arrival.route.envelope },
+      refusal,
+    );
   }
 
   private refuseCall(call: Authenticated, refusal: Refusal): void {
     const envelope = { requestId: call.requestId, envelope: call.route.envelope };
-    this.context.accountant.refused(call, refusal, () => refuse(call.req, call.res, envelope, refusal));
+    this.context.accountant.refused(call, refusal, () =>
+      refuse(call.req, call.res, envelope, refusal),
+    );
   }
 }

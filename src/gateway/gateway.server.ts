@@ -59,5 +59,9 @@ export function createGatewayServer(
 }
 
 function tlsOptions(tls: NonNullable<AppConfig['tls']>): https.ServerOptions {
-  return { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile), minVersion: 'TLSv1.2' };
+  return {
+    cert: readFileSync(tls.certFile),
+    key: readFileSync(tls.keyFile),
+    minVersion: 'TLSv1.2',
+  };
 }

@@ -36,7 +36,10 @@ function upstreams(
   limits: UpstreamLimits,
   synthetic: boolean,
 ): Readonly<Record<Provider, Upstream>> {
-  const entries = PROVIDERS.map((provider) => [provider, upstream(baseUrls[provider], limits, synthetic)]);
+  const entries = PROVIDERS.map((provider) => [
+    provider,
+    upstream(baseUrls[provider], limits, synthetic),
+  ]);
   return Object.fromEntries(entries) as Record<Provider, Upstream>;
 }
 

@@ -32,9 +32,15 @@ export class OperationsController {
   }
 
   @Get('metrics')
-  async prometheus(@Req() req: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
+  async prometheus(
+    @Req() req: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
     if (!this.mayReadMetrics(req)) {
-      throw new HttpException('Metrics need a token off loopback: set SHUNT_METRICS_TOKEN and send it as Bearer.', 401);
+      throw new HttpException(
+        'Metrics need a token off loopback: set SHUNT_METRICS_TOKEN and send it as Bearer.',
+        401,
+      );
     }
     void reply.header('content-type', this.metrics.registry.contentType);
     return this.metrics.registry.metrics();
@@ -43,8 +49,10 @@ export class OperationsController {
   /** A call through a proxy comes from its address, and not from loopback, even on one machine. */
   private mayReadMetrics(req: FastifyRequest): boolean {
     const sent = /^bearer (.+)$/i.exec(req.headers.authorization ?? '')?.[1];
-    if (sent !== undefined && this.config.metricsToken !== null) return equal(sent, this.config.metricsToken);
-    const proxied = req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined;
+    if (sent !== undefined && this.config.metricsToken !== null)
+      return equal(sent, this.config.metricsToken);
+    const proxied =
+      req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined;
     return !proxied && isLoopback(req.socket.remoteAddress);
   }
 }

@@ -18,7 +18,9 @@ export class TrustedProxies {
 
   /** Whether the call came to a trusted proxy over https. */
   saysHttps(req: IncomingMessage): boolean {
-    return req.headers['x-forwarded-proto'] === 'https' && this.trusts(req.socket.remoteAddress ?? '');
+    return (
+      req.headers['x-forwarded-proto'] === 'https' && this.trusts(req.socket.remoteAddress ?? '')
+    );
   }
 
   trusts(address: string): boolean {
@@ -33,7 +35,9 @@ export class TrustedProxies {
   private isInRange(address: string): boolean {
     if (!ipaddr.isValid(address)) return false;
     const parsed = ipaddr.process(address);
-    return this.ranges.some(([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits));
+    return this.ranges.some(
+      ([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits),
+    );
   }
 }
 

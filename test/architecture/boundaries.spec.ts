@@ -15,7 +15,9 @@ async function violatedRules(folder: string): Promise<string[]> {
   const output = await run(binary, args, { cwd: root, maxBuffer: 64 * 1024 * 1024 }).catch(
     (error: { stdout: string }) => error,
   );
-  const { summary } = JSON.parse(output.stdout) as { summary: { violations: { rule: { name: string } }[] } };
+  const { summary } = JSON.parse(output.stdout) as {
+    summary: { violations: { rule: { name: string } }[] };
+  };
   return [...new Set(summary.violations.map(({ rule }) => rule.name))].toSorted();
 }
 

@@ -47,7 +47,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     LOG_LEVEL: 'debug',
     ...options.env,
   });
-  const app = await startApp(config, createLogger(config.logLevel, sink), { ...PASSTHROUGH_LIMITS, ...options.limits });
+  const app = await startApp(config, createLogger(config.logLevel, sink), {
+    ...PASSTHROUGH_LIMITS,
+    ...options.limits,
+  });
   const { recorder, database } = app.engine;
   const rows = async (): Promise<CallRecord[]> => {
     if (!(await recorder.flush(20_000))) throw new Error('records were not written in time');

@@ -1,6 +1,6 @@
 import type { Provider } from '../routing/provider.js';
 import { joinParts, type BoundedText } from './bounded-text.js';
-import { fold, messageTemplate } from './message-template.js';
+import { messageTemplate } from './message-template.js';
 
 /** Changes when the same call would fall into another class than before. */
 export const ROUTE_CLASS_VERSION = 1;
@@ -34,14 +34,18 @@ export function routeClassOf(parts: RouteClassParts, hash: (text: string) => str
       parts.projectId,
       parts.provider,
       parts.kind,
-      fold(parts.system.head),
-      fold(parts.system.tail),
+      withoutNumbers(parts.system.head),
+      withoutNumbers(parts.system.tail),
       bits(parts.system.length),
       parts.tools,
       parts.responseFormat,
       messageTemplate(parts.lastUserMessage),
     ]),
   );
+}
+
+function withoutNumbers(text: string): string {
+  return text.replace(/[0-9]+/g, '0');
 }
 
 function bits(length: number): number {

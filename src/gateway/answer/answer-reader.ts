@@ -35,6 +35,19 @@ export const NO_FINDINGS: AnswerFindings = {
   error: undefined,
 };
 
+/** The error inside a parsed answer or event, in any provider's shape; undefined where there is none. */
+export function errorIn(event: unknown): unknown {
+  if (!isRecord(event)) return undefined;
+  if (isRecord(event['error'])) return event['error'];
+  const { response } = event;
+  if (isRecord(response) && isRecord(response['error'])) return response['error'];
+  return event['type'] === 'error' ? event : undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
 /** For answers that nothing is read from. */
 export class OpaqueReader implements AnswerReader {
   readonly ended = false;

@@ -13,11 +13,17 @@ export interface AnswerHead {
 }
 
 /** The reader for an answer: by what it says that it is, not by what was asked for. */
-export function chooseReader(format: WireFormat, injected: boolean, head: AnswerHead): AnswerReader {
+export function chooseReader(
+  format: WireFormat,
+  injected: boolean,
+  head: AnswerHead,
+): AnswerReader {
   if (format === 'opaque' && head.status < 400) return new OpaqueReader();
   const { contentEncoding: encoding } = head;
   const reader = plainReader(format, injected, head);
-  return encoding === null || encoding === 'identity' ? reader : new DecodingReader(reader, encoding);
+  return encoding === null || encoding === 'identity'
+    ? reader
+    : new DecodingReader(reader, encoding);
 }
 
 function plainReader(format: WireFormat, injected: boolean, head: AnswerHead): AnswerReader {

@@ -1,6 +1,6 @@
 import { USAGE_MARKERS } from '../../modules/metering/usage/usage-members.js';
 import type { WireFormat } from '../../modules/providers/wire-format.js';
-import type { AnswerFindings, AnswerReader } from './answer-reader.js';
+import { errorIn, type AnswerFindings, type AnswerReader } from './answer-reader.js';
 import { LineScanner } from './line-scanner.js';
 
 /** How much of an answer's head is kept, for an estimate if its usage never comes. */
@@ -55,7 +55,9 @@ const SPACE = 0x20;
 export class EventStreamReader implements AnswerReader {
   ended = false;
   atBoundary = true;
-  private readonly lines = new LineScanner((bytes, start, end) => this.line(bytes, start, end));
+  private readonly lines = new LineScanner(
+    (bytes, start, end) => void this.watch(bytes, start, end),
+  );
   private firstUsage: Buffer | null = null;
   private lastUsage: Buffer | null = null;
   private errorLine: Buffer | null = null;
@@ -68,10 +70,8 @@ export class EventStreamReader implements AnswerReader {
   constructor(private readonly marks: StreamMarks) {}
 
   feed(chunk: Buffer): Buffer {
-    if (this.bytes < SAMPLE_BYTES_MAX) this.head.push(chunk);
-    this.bytes += chunk.length;
+    this.count(chunk);
     this.lines.feed(chunk);
-    this.atBoundary = endsEvent(chunk);
     return chunk;
   }
 
@@ -88,29 +88,44 @@ export class EventStreamReader implements AnswerReader {
       usageEvents: events.filter((event) => event !== undefined),
       unreadable: events.includes(undefined) || (this.lines.overlong && events.length === 0),
       complete: this.ended || this.marks.lastEvent.length === 0,
-      error: this.errorLine === null ? undefined : (dataOf(this.errorLine) ?? {}),
+      error: this.errorLine === null ? undefined : errorIn(dataOf(this.errorLine)),
     };
   }
 
   sample(): { bytes: Buffer; totalBytes: number } {
-    return { bytes: Buffer.concat(this.head).subarray(0, SAMPLE_BYTES_MAX), totalBytes: this.bytes };
+    return {
+      bytes: Buffer.concat(this.head).subarray(0, SAMPLE_BYTES_MAX),
+      totalBytes: this.bytes,
+    };
   }
 
-  private line(bytes: Buffer, start: number, end: number): void {
+  /** Takes note of a chunk whose lines somebody else splits and gives to `watch`. */
+  count(chunk: Buffer): void {
+    if (this.bytes < SAMPLE_BYTES_MAX) this.head.push(chunk);
+    this.bytes += chunk.length;
+    this.atBoundary = endsEvent(chunk);
+  }
+
+  /** Looks at one line, without its end; gives the index of its first usage mark, or -1. */
+  watch(bytes: Buffer, start: number, end: number): number {
     if (start === end) {
       if (this.lastEventBegun) this.ended = true;
-      return;
+      return -1;
     }
     const first = bytes[start];
-    if (first !== LETTER_D && first !== LETTER_E) return;
+    if (first !== LETTER_D && first !== LETTER_E) return -1;
     this.noticeLastEvent(bytes, start, end);
-    if (first !== LETTER_D) return;
-    if (this.carriesUsage(bytes, start, end)) {
+    if (first !== LETTER_D) return -1;
+    const mark = this.nextMark(bytes, start);
+    const found = mark >= 0 && mark < end;
+    if (found && this.carriesUsage(bytes, mark, end)) {
       this.lastUsage = bytes.subarray(start, end);
       this.firstUsage ??= this.lastUsage;
     }
     const data = start + (bytes[start + 5] === SPACE ? 6 : 5);
-    if (this.lastEventBegun || beginsWith(bytes, data, ERROR_MARK)) this.noticeError(bytes, start, end, data);
+    const isError = beginsWith(bytes, data, ERROR_MARK);
+    if (isError || this.lastEventBegun) this.noticeError(bytes.subarray(start, end), isError);
+    return found ? mark : -1;
   }
 
   private noticeLastEvent(bytes: Buffer, start: number, end: number): void {
@@ -119,17 +134,15 @@ export class EventStreamReader implements AnswerReader {
     this.lastEventBegun = this.marks.lastEvent.includes(bytes.toString('latin1', start, end));
   }
 
-  private noticeError(bytes: Buffer, start: number, end: number, data: number): void {
-    const line = bytes.subarray(start, end);
-    if (beginsWith(bytes, data, ERROR_MARK) || line.includes('"error"')) this.errorLine = line;
+  private noticeError(line: Buffer, begins: boolean): void {
+    if (begins || line.includes('"error"')) this.errorLine = line;
   }
 
-  /** True where the line has the mark followed by something other than `null`. */
-  private carriesUsage(bytes: Buffer, start: number, end: number): boolean {
-    let at = this.nextMark(bytes, start);
+  /** True where a mark of the line is followed by something other than `null`. */
+  private carriesUsage(bytes: Buffer, mark: number, end: number): boolean {
+    let at = mark;
     while (at >= 0 && at < end) {
-      let value = at + this.marks.usage.length;
-      while (bytes[value] === COLON || bytes[value] === SPACE) value++;
+      const value = afterColon(bytes, at + this.marks.usage.length);
       if (bytes[value] !== LETTER_N) return true;
       at = bytes.indexOf(this.marks.usage, value);
       this.markAt = at;
@@ -144,6 +157,13 @@ export class EventStreamReader implements AnswerReader {
     this.markAt = bytes.indexOf(this.marks.usage, from);
     return this.markAt;
   }
+}
+
+/** The first byte of a member's value, from the end of its key. */
+export function afterColon(bytes: Buffer, from: number): number {
+  let at = from;
+  while (bytes[at] === COLON || bytes[at] === SPACE) at++;
+  return at;
 }
 
 function beginsWith(bytes: Buffer, at: number, prefix: Buffer): boolean {

@@ -72,7 +72,8 @@ describe('taking injected usage out of a stream', () => {
   });
 
   it('passes comments, unknown events, garbage and an unfinished last event as they came', () => {
-    const stream = ': ping\n\nevent: x\ndata: hello\n\ndata: {"usage": broken\n\nid: 4\n\ndata: {"choi';
+    const stream =
+      ': ping\n\nevent: x\ndata: hello\n\ndata: {"usage": broken\n\nid: 4\n\ndata: {"choi';
     fc.assert(
       fc.property(cuts, (places) => {
         expect(through(new UsageStripper(), stream, places)).toBe(stream);
@@ -84,7 +85,9 @@ describe('taking injected usage out of a stream', () => {
     const reader = new UsageStripper();
     through(reader, asked, [7, 90, 300]);
     expect(reader.findings()).toMatchObject({ complete: true, unreadable: false });
-    expect(reader.findings().usageEvents).toEqual([expect.objectContaining({ usage: JSON.parse(USAGE) })]);
+    expect(reader.findings().usageEvents).toEqual([
+      expect.objectContaining({ usage: JSON.parse(USAGE) }),
+    ]);
   });
 });
 
@@ -104,7 +107,11 @@ describe('watching a stream', () => {
         const reader = new EventStreamReader(streamMarks('anthropic_messages'));
         expect(through(reader, stream, places)).toBe(stream);
         expect(reader.ended).toBe(true);
-        expect(reader.findings()).toMatchObject({ complete: true, unreadable: false, error: undefined });
+        expect(reader.findings()).toMatchObject({
+          complete: true,
+          unreadable: false,
+          error: undefined,
+        });
         expect(reader.findings().usageEvents).toMatchObject([
           { type: 'message_start' },
           { usage: { output_tokens: 8 } },
@@ -124,7 +131,9 @@ describe('watching a stream', () => {
     const reader = new EventStreamReader(streamMarks('openai_responses'));
     reader.feed(Buffer.from('event: response.completed\n'));
     expect(reader.ended).toBe(false);
-    reader.feed(Buffer.from('data: {"type":"response.completed","response":{"usage":{"input_tokens":1}}}\n'));
+    reader.feed(
+      Buffer.from('data: {"type":"response.completed","response":{"usage":{"input_tokens":1}}}\n'),
+    );
     expect(reader.ended).toBe(false);
     reader.feed(Buffer.from('\n'));
     expect(reader.ended).toBe(true);
@@ -133,12 +142,23 @@ describe('watching a stream', () => {
 
   it.each([
     ['openai_chat', 'data: {"error":{"message":"x","code":"server_error"}}\n\n'],
-    ['anthropic_messages', 'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n'],
+    [
+      'anthropic_messages',
+      'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n',
+    ],
     ['google_generate_content', 'data: {"error":{"code":503,"status":"UNAVAILABLE"}}\n\n'],
   ] as const)('finds an error in a stream of %s', (format, stream) => {
     const reader = new EventStreamReader(streamMarks(format));
     through(reader, stream, [5]);
-    expect(reader.findings().error).toHaveProperty('error');
+    expect(reader.findings().error).toBeTypeOf('object');
+  });
+
+  it('takes a null error in a whole answer for none', () => {
+    const reader = new EventStreamReader(streamMarks('openai_responses'));
+    const last =
+      '{"type":"response.completed","response":{"error":null,"usage":{"input_tokens":1}}}';
+    through(reader, `event: response.completed\ndata: ${last}\n\n`, []);
+    expect(reader.findings()).toMatchObject({ complete: true, error: undefined });
   });
 
   it('reads on after a line that is too long to hold', () => {

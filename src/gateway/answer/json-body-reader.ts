@@ -1,6 +1,6 @@
 import { parseSpan, scanObject } from '../body/json-scan.js';
 import { SAMPLE_BYTES_MAX } from './event-stream-reader.js';
-import type { AnswerFindings, AnswerReader } from './answer-reader.js';
+import { errorIn, type AnswerFindings, type AnswerReader } from './answer-reader.js';
 
 /** A larger answer is relayed all the same, but not read. */
 export const JSON_BODY_BYTES_MAX = 16 * 1024 * 1024;
@@ -32,7 +32,12 @@ export class JsonBodyReader implements AnswerReader {
     const unreadable = value === undefined;
     // A JSON array is Google's stream without `alt=sse`: its usage is cumulative, the last element counts.
     const events = Array.isArray(value) ? value : unreadable ? [] : [value];
-    return { usageEvents: events, unreadable, complete: !unreadable, error: errorIn(events) };
+    return {
+      usageEvents: events,
+      unreadable,
+      complete: !unreadable,
+      error: errorIn(events.at(-1)),
+    };
   }
 
   sample(): { bytes: Buffer; totalBytes: number } {
@@ -44,7 +49,8 @@ export class JsonBodyReader implements AnswerReader {
   }
 
   private read(body: Buffer): unknown {
-    if (body.length <= PARSED_WHOLE_BYTES_MAX) return parseSpan(body, { start: 0, end: body.length });
+    if (body.length <= PARSED_WHOLE_BYTES_MAX)
+      return parseSpan(body, { start: 0, end: body.length });
     const scan = scanObject(body);
     if (!scan.ok) {
       if (scan.reason !== 'not_an_object') return undefined;
@@ -53,9 +59,4 @@ export class JsonBodyReader implements AnswerReader {
     const picked = scan.members.filter(({ key }) => key === 'error' || this.members.has(key));
     return Object.fromEntries(picked.map((member) => [member.key, parseSpan(body, member.value)]));
   }
-}
-
-function errorIn(events: readonly unknown[]): unknown {
-  const last = events.at(-1);
-  return typeof last === 'object' && last !== null && 'error' in last ? (last.error ?? undefined) : undefined;
 }

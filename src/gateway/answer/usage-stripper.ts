@@ -1,57 +1,75 @@
-import { parseSpan, scanObject, type Member } from '../body/json-scan.js';
+import {
+  endOfString,
+  endOfValue,
+  parseSpan,
+  scanObject,
+  type Member,
+  type Span,
+} from '../body/json-scan.js';
 import type { AnswerFindings, AnswerReader } from './answer-reader.js';
-import { EventStreamReader, streamMarks } from './event-stream-reader.js';
+import { afterColon, EventStreamReader, streamMarks } from './event-stream-reader.js';
 import { LINE_BYTES_MAX } from './line-scanner.js';
 
-const USAGE_MARK = Buffer.from('"usage"');
-const DATA = Buffer.from('data:');
-const NOTHING = Buffer.alloc(0);
-/** As many bytes as precede the last one of a blank line. */
-const TAIL_BYTES = 2;
+const USAGE_KEY_BYTES = '"usage"'.length;
+const NULL_BYTES = 'null'.length;
+const LETTER_N = 0x6e;
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const CLOSE_OBJECT = 0x7d;
+const DATA_BYTES = 'data:'.length;
+
+/** Every byte of the line; its event is dropped. */
+const WHOLE_LINE = 'whole line';
 
 /**
  * Takes out of an OpenAI-format stream what our own `include_usage` added to it: the `"usage":null` of every chunk
- * and the last chunk, which has usage and no choices. Everything else passes as it came.
+ * and the last chunk, which has usage and no choices. Everything else passes as it came. Works line by line; only
+ * a line that is not yet whole is held back.
  */
 export class UsageStripper implements AnswerReader {
   private readonly reader = new EventStreamReader(streamMarks('openai_chat'));
   private held: Buffer[] = [];
   private heldBytes = 0;
-  /** The last bytes of the event that is not yet whole, as a blank line may span chunks. */
-  private tail = NOTHING;
-  /** An event over the bound passes unread, to its end. */
+  /** A line over the bound passes unread, to its end. */
   private passing = false;
+  private lineOfEvent = 0;
+  private dropsBlank = false;
 
   get ended(): boolean {
     return this.reader.ended;
   }
 
   get atBoundary(): boolean {
-    return this.heldBytes === 0 && this.reader.atBoundary;
+    return this.heldBytes === 0 && !this.passing && this.reader.atBoundary;
   }
 
   feed(chunk: Buffer): Buffer | null {
-    this.reader.feed(chunk);
-    const end = endOfLastEvent(chunk, this.tail);
-    if (end === 0) return this.hold(chunk);
-    const events = this.heldBytes > 0 ? Buffer.concat([...this.held, chunk.subarray(0, end)]) : chunk.subarray(0, end);
-    this.drop();
-    this.tail = NOTHING;
-    const released = this.passing ? events : stripEvents(events);
-    this.passing = false;
-    if (end < chunk.length) this.hold(chunk.subarray(end));
-    return released.length === 0 ? null : released;
+    this.reader.count(chunk);
+    const pieces: Buffer[] = [];
+    let at = this.completeHeld(chunk, pieces);
+    let from = at;
+    for (;;) {
+      const feed = at < chunk.length ? chunk.indexOf(LINE_FEED, at) : -1;
+      if (feed < 0) break;
+      const cut = this.inspect(chunk, at, feed);
+      if (cut !== null) {
+        const [start, end] = cut === WHOLE_LINE ? [at, feed + 1] : [cut.start, cut.end];
+        if (start > from) pieces.push(chunk.subarray(from, start));
+        from = end;
+      }
+      at = feed + 1;
+    }
+    if (at > from) pieces.push(chunk.subarray(from, at));
+    if (at < chunk.length) this.hold(chunk.subarray(at), pieces);
+    return joined(pieces);
   }
 
   flush(): Buffer | null {
-    this.reader.flush();
     if (this.heldBytes === 0) return null;
-    const rest = Buffer.concat(this.held);
-    this.drop();
-    const stripped = stripEvents(rest);
-    return stripped.length === 0 ? null : stripped;
+    const line = this.takeHeld();
+    return without(line, this.inspect(line, 0, line.length));
   }
 
   findings(): AnswerFindings {
@@ -62,91 +80,112 @@ export class UsageStripper implements AnswerReader {
     return this.reader.sample();
   }
 
-  private hold(piece: Buffer): Buffer | null {
-    this.tail = Buffer.concat([this.tail, piece.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES);
-    if (this.passing) return piece;
+  /** Ends the line that earlier chunks began; gives the index after it. */
+  private completeHeld(chunk: Buffer, pieces: Buffer[]): number {
+    if (this.heldBytes === 0 && !this.passing) return 0;
+    const feed = chunk.indexOf(LINE_FEED);
+    if (feed < 0) return 0;
+    if (this.passing) {
+      this.passing = false;
+      pieces.push(chunk.subarray(0, feed + 1));
+      return feed + 1;
+    }
+    this.held.push(chunk.subarray(0, feed + 1));
+    const line = this.takeHeld();
+    const rest = without(line, this.inspect(line, 0, line.length - 1));
+    if (rest !== null) pieces.push(rest);
+    return feed + 1;
+  }
+
+  private hold(piece: Buffer, pieces: Buffer[]): void {
+    if (this.passing) {
+      pieces.push(piece);
+      return;
+    }
     this.held.push(piece);
     this.heldBytes += piece.length;
-    if (this.heldBytes <= LINE_BYTES_MAX) return null;
-    const all = Buffer.concat(this.held);
-    this.drop();
+    if (this.heldBytes <= LINE_BYTES_MAX) return;
+    pieces.push(this.takeHeld());
     this.passing = true;
-    return all;
   }
 
-  private drop(): void {
+  private takeHeld(): Buffer {
+    const line = Buffer.concat(this.held);
     this.held = [];
     this.heldBytes = 0;
+    return line;
+  }
+
+  /** What of the line from `start` to its line feed is to be left out; null where nothing is. */
+  private inspect(bytes: Buffer, start: number, feed: number): Span | typeof WHOLE_LINE | null {
+    const end = feed > start && bytes[feed - 1] === CARRIAGE_RETURN ? feed - 1 : feed;
+    const mark = this.reader.watch(bytes, start, end);
+    if (end === start) {
+      const drops = this.dropsBlank;
+      this.dropsBlank = false;
+      this.lineOfEvent = 0;
+      return drops ? WHOLE_LINE : null;
+    }
+    this.lineOfEvent++;
+    if (mark < 0) return null;
+    const cut = nullMember(bytes, mark, end) ?? slowCut(bytes, start + DATA_BYTES, end);
+    // With other lines before it, the event goes on without its data, and ends as it did.
+    if (cut === WHOLE_LINE) this.dropsBlank = this.lineOfEvent === 1;
+    return cut;
   }
 }
 
-/** The index after the last blank line of a chunk; 0 where no event ends in it. `before` is what precedes it. */
-function endOfLastEvent(chunk: Buffer, before: Buffer): number {
-  let at = chunk.length;
-  for (;;) {
-    const feed = at > 0 ? chunk.lastIndexOf(LINE_FEED, at - 1) : -1;
-    if (feed < 0) return 0;
-    if (isBlankLineEnd(chunk, feed, before)) return feed + 1;
-    at = feed;
+function joined(pieces: readonly Buffer[]): Buffer | null {
+  if (pieces.length === 0) return null;
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+}
+
+function without(line: Buffer, cut: Span | typeof WHOLE_LINE | null): Buffer | null {
+  if (cut === null) return line;
+  if (cut === WHOLE_LINE) return null;
+  return Buffer.concat([line.subarray(0, cut.start), line.subarray(cut.end)]);
+}
+
+/**
+ * The usual chunk: `,"usage":null` among the last members of the line's object. That it is the outermost object is
+ * known from what follows: further members, and the brace that ends the line. Null where the line looks otherwise.
+ */
+function nullMember(bytes: Buffer, mark: number, end: number): Span | null {
+  if (bytes[mark - 1] !== COMMA) return null;
+  const value = afterColon(bytes, mark + USAGE_KEY_BYTES);
+  if (bytes[value] !== LETTER_N) return null;
+  let at = value + NULL_BYTES;
+  const span = { start: mark - 1, end: at };
+  while (bytes[at] === COMMA) {
+    const keyEnd = endOfString(bytes, at + 2, end);
+    if (keyEnd < 0 || bytes[keyEnd + 1] !== COLON) return null;
+    at = endOfValue(bytes, keyEnd + 2, end);
+    if (at < 0) return null;
   }
+  return bytes[at] === CLOSE_OBJECT && at + 1 === end ? span : null;
 }
 
-function isBlankLineEnd(chunk: Buffer, feed: number, before: Buffer): boolean {
-  const byteAt = (index: number): number | undefined =>
-    index >= 0 ? chunk[index] : before[before.length + index];
-  const previous = byteAt(feed - 1);
-  return previous === LINE_FEED || (previous === CARRIAGE_RETURN && byteAt(feed - 2) === LINE_FEED);
-}
-
-/** Whole events, without what the injection added. */
-function stripEvents(events: Buffer): Buffer {
-  if (!events.includes(USAGE_MARK)) return events;
-  const kept: Buffer[] = [];
-  let start = 0;
-  while (start < events.length) {
-    const end = endOfFirstEvent(events, start);
-    kept.push(stripEvent(events.subarray(start, end)));
-    start = end;
-  }
-  return kept.length === 1 ? kept[0]! : Buffer.concat(kept);
-}
-
-function endOfFirstEvent(events: Buffer, start: number): number {
-  let at = start;
-  for (;;) {
-    const feed = events.indexOf(LINE_FEED, at);
-    if (feed < 0) return events.length;
-    const blank = feed === at || (feed === at + 1 && events[at] === CARRIAGE_RETURN);
-    at = feed + 1;
-    if (blank) return at;
-  }
-}
-
-function stripEvent(event: Buffer): Buffer {
-  const line = event.indexOf(DATA);
-  if (line < 0 || (line > 0 && event[line - 1] !== LINE_FEED) || !event.includes(USAGE_MARK)) return event;
-  const feed = event.indexOf(LINE_FEED, line);
-  const scan = scanObject(event, line + DATA.length, feed < 0 ? event.length : feed);
-  if (!scan.ok) return event;
+/** Any other line with a usage mark, read as the JSON object that it is. */
+function slowCut(bytes: Buffer, start: number, end: number): Span | typeof WHOLE_LINE | null {
+  const scan = scanObject(bytes, start, end);
+  if (!scan.ok) return null;
   const at = scan.members.findIndex((member) => member.key === 'usage');
-  if (at < 0) return event;
-  if (isUsageChunk(event, scan.members, at)) return NOTHING;
-  const [from, to] = memberSpan(scan.members, at);
-  return Buffer.concat([event.subarray(0, from), event.subarray(to)]);
+  if (at < 0) return null;
+  return isUsageChunk(bytes, scan.members, at) ? WHOLE_LINE : memberSpan(scan.members, at);
 }
 
 /** The chunk that exists only to carry usage: `choices` is empty and usage is not null. */
-function isUsageChunk(event: Buffer, members: readonly Member[], usageAt: number): boolean {
+function isUsageChunk(bytes: Buffer, members: readonly Member[], usageAt: number): boolean {
   const choices = members.find((member) => member.key === 'choices');
-  if (choices === undefined || event[members[usageAt]!.value.start] !== 0x7b) return false;
-  const value = parseSpan(event, choices.value);
+  if (choices === undefined || bytes[members[usageAt]!.value.start] !== 0x7b) return false;
+  const value = parseSpan(bytes, choices.value);
   return Array.isArray(value) && value.length === 0;
 }
 
 /** A member together with the comma that joins it to its neighbours. */
-function memberSpan(members: readonly Member[], at: number): [from: number, to: number] {
+function memberSpan(members: readonly Member[], at: number): Span {
   const member = members[at]!;
   const before = members[at - 1];
-  if (before !== undefined) return [before.value.end, member.value.end];
-  return [member.keySpan.start, members[at + 1]?.keySpan.start ?? member.value.end];
+  if (before !== undefined) return { start: before.value.end, end: member.value.end };
+  return { start: member.keySpan.start, end: members[at + 1]?.keySpan.start ?? member.value.end };
 }

@@ -16,6 +16,8 @@ export const ELEMENTS_MAX = 64;
 export const VIEW_DEPTH_MAX = 16;
 
 const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
 
 export function clippedView(bytes: Buffer, span: Span): unknown {
   if (span.end - span.start <= PARSED_WHOLE_BYTES_MAX) return parseSpan(bytes, span);
@@ -34,23 +36,55 @@ function stringView(bytes: Buffer, start: number, end: number): string {
   const length = end - start;
   if (length <= STRING_BYTES_MAX) return decode(bytes, start, end);
   const half = STRING_BYTES_MAX / 2;
-  const head = wholeCharacters(bytes, start, start + half, start);
-  const tail = wholeCharacters(bytes, end - half, end, start);
+  const head = decode(bytes, start, wholeUntil(bytes, start, start + half));
+  const tail = decode(bytes, wholeFrom(bytes, end - half, start), end);
   return `${head}…[${length}]…${tail}`;
 }
 
+/** The text of a string's insides; as it stands where its escapes are broken. */
 function decode(bytes: Buffer, start: number, end: number): string {
   const raw = bytes.toString('utf8', start, end);
   if (!raw.includes('\\')) return raw;
-  const parsed = parseSpan(bytes, { start: start - 1, end: end + 1 });
-  return typeof parsed === 'string' ? parsed : raw;
+  try {
+    return JSON.parse(`"${raw}"`) as string;
+  } catch {
+    return raw;
+  }
 }
 
-/** A cut may fall inside a character or an escape; what is cut there stays as it stands, undecoded. */
-function wholeCharacters(bytes: Buffer, start: number, end: number, floor: number): string {
-  let from = start;
-  while (from > floor && (bytes[from]! & 0xc0) === 0x80) from--;
-  return bytes.toString('utf8', from, end);
+const ESCAPE_BYTES_MAX = 6;
+
+/** The last place up to `end` that cuts neither a character nor an escape. */
+function wholeUntil(bytes: Buffer, start: number, end: number): number {
+  const escape = openEscape(bytes, start, end);
+  let at = escape ?? end;
+  while (at > start && isContinuation(bytes[at]!)) at--;
+  return at;
+}
+
+/** The first place from `start` on that cuts neither a character nor an escape. */
+function wholeFrom(bytes: Buffer, start: number, floor: number): number {
+  const escape = openEscape(bytes, floor, start);
+  let at =
+    escape === null ? start : escape + (bytes[escape + 1] === LETTER_U ? ESCAPE_BYTES_MAX : 2);
+  while (isContinuation(bytes[at]!)) at++;
+  return at;
+}
+
+/** Where the escape begins that a cut at `at` would fall into; null where it falls into none. */
+function openEscape(bytes: Buffer, floor: number, at: number): number | null {
+  for (let i = at - 1; i >= Math.max(floor, at - ESCAPE_BYTES_MAX + 1); i--) {
+    if (bytes[i] !== BACKSLASH) continue;
+    let first = i;
+    while (first > floor && bytes[first - 1] === BACKSLASH) first--;
+    if ((i - first) % 2 === 1) return null;
+    return i + (bytes[i + 1] === LETTER_U ? ESCAPE_BYTES_MAX : 2) > at ? i : null;
+  }
+  return null;
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
 }
 
 function objectView(bytes: Buffer, start: number, end: number, depth: number): unknown {

@@ -19,7 +19,10 @@ export interface Member {
 
 export type Scan =
   | { readonly ok: true; readonly members: readonly Member[]; readonly object: Span }
-  | { readonly ok: false; readonly reason: 'not_an_object' | 'malformed' | 'too_deep' | 'too_many_members' };
+  | {
+      readonly ok: false;
+      readonly reason: 'not_an_object' | 'malformed' | 'too_deep' | 'too_many_members';
+    };
 
 export const NESTING_MAX = 512;
 export const MEMBERS_MAX = 1_024;

@@ -18,7 +18,8 @@ export interface RequestFacts {
 type FailedScan = Extract<Scan, { ok: false }>;
 
 export type FactsResult =
-  { readonly ok: true; readonly facts: RequestFacts } | { readonly ok: false; readonly reason: FailedScan['reason'] };
+  | { readonly ok: true; readonly facts: RequestFacts }
+  | { readonly ok: false; readonly reason: FailedScan['reason'] };
 
 /** Reads the facts in one pass over the bytes (see `scanObject`). */
 export function readRequestFacts(body: Buffer, format: WireFormat): FactsResult {
@@ -36,7 +37,8 @@ export function readRequestFacts(body: Buffer, format: WireFormat): FactsResult 
       modelSpan: isModel && named ? named.value : null,
       modelAmbiguous: models.length > 1,
       streamed,
-      injection: streamed && format === 'openai_chat' ? injectionOf(body, scan.members, scan.object) : null,
+      injection:
+        streamed && format === 'openai_chat' ? injectionOf(body, scan.members, scan.object) : null,
       object: scan.object,
     },
   };

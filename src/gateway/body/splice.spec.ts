@@ -16,22 +16,30 @@ describe('splicing the model name', () => {
       fc.jsonValue(),
     );
     fc.assert(
-      fc.property(rest, rest, fc.string({ minLength: 1 }), fc.string({ minLength: 1 }), (before, after, from, to) => {
-        const text = JSON.stringify({ ...before, model: from, ...after });
-        const body = Buffer.from(text);
-        const { modelSpan } = factsOf(body);
-        const spliced = spliceModel(body, modelSpan!, to);
-        const tail = body.length - modelSpan!.end;
-        expect(spliced.subarray(0, modelSpan!.start)).toEqual(body.subarray(0, modelSpan!.start));
-        expect(spliced.subarray(spliced.length - tail)).toEqual(body.subarray(modelSpan!.end));
-        expect(JSON.parse(spliced.toString())).toEqual({ ...JSON.parse(text), model: to });
-      }),
+      fc.property(
+        rest,
+        rest,
+        fc.string({ minLength: 1 }),
+        fc.string({ minLength: 1 }),
+        (before, after, from, to) => {
+          const text = JSON.stringify({ ...before, model: from, ...after });
+          const body = Buffer.from(text);
+          const { modelSpan } = factsOf(body);
+          const spliced = spliceModel(body, modelSpan!, to);
+          const tail = body.length - modelSpan!.end;
+          expect(spliced.subarray(0, modelSpan!.start)).toEqual(body.subarray(0, modelSpan!.start));
+          expect(spliced.subarray(spliced.length - tail)).toEqual(body.subarray(modelSpan!.end));
+          expect(JSON.parse(spliced.toString())).toEqual({ ...JSON.parse(text), model: to });
+        },
+      ),
     );
   });
 
   it('leaves nested members of the same name, unicode escapes and a 1 MB body as they are', () => {
     const big = 'é\\u00e9"'.repeat(100_000);
-    const body = Buffer.from(`{ "metadata":{"model":"inner"}, "model" : "gpt\\u002d5" ,"messages":${JSON.stringify([big])}}`);
+    const body = Buffer.from(
+      `{ "metadata":{"model":"inner"}, "model" : "gpt\\u002d5" ,"messages":${JSON.stringify([big])}}`,
+    );
     const facts = factsOf(body);
     expect(facts.model).toBe('gpt-5');
     const spliced = spliceModel(body, facts.modelSpan!, 'other').toString();
@@ -44,9 +52,9 @@ describe('splicing the model name', () => {
   });
 
   it('changes the model in a Google path only', () => {
-    expect(spliceModelInPath('/v1beta/models/gemini-4-argon:streamGenerateContent', 'gemini-3.8-flash')).toBe(
-      '/v1beta/models/gemini-3.8-flash:streamGenerateContent',
-    );
+    expect(
+      spliceModelInPath('/v1beta/models/gemini-4-argon:streamGenerateContent', 'gemini-3.8-flash'),
+    ).toBe('/v1beta/models/gemini-3.8-flash:streamGenerateContent');
   });
 });
 
@@ -63,7 +71,9 @@ describe('asking for usage', () => {
   });
 
   it('adds include_usage to options that say nothing of it', () => {
-    expect(injected('{"model":"m","stream":true,"stream_options":{"include_obfuscation":false}}')).toBe(
+    expect(
+      injected('{"model":"m","stream":true,"stream_options":{"include_obfuscation":false}}'),
+    ).toBe(
       '{"model":"m","stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false}}',
     );
     expect(injected('{"model":"m","stream":true,"stream_options":{}}')).toBe(
@@ -82,7 +92,10 @@ describe('asking for usage', () => {
   });
 
   it('leaves streams of other formats alone', () => {
-    const result = readRequestFacts(Buffer.from('{"model":"m","stream":true}'), 'anthropic_messages');
+    const result = readRequestFacts(
+      Buffer.from('{"model":"m","stream":true}'),
+      'anthropic_messages',
+    );
     expect(result.ok && result.facts).toMatchObject({ streamed: true, injection: null });
   });
 });

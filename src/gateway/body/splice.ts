@@ -26,5 +26,8 @@ export function spliceModel(body: Buffer, model: Span, name: string): Buffer {
 
 /** A Google path with another model name in the place of its own. */
 export function spliceModelInPath(path: string, name: string): string {
-  return path.replace(/(\/models\/)[^/:]+/, (_match, prefix: string) => prefix + encodeURIComponent(name));
+  return path.replace(
+    /(\/models\/)[^/:]+/,
+    (_match, prefix: string) => prefix + encodeURIComponent(name),
+  );
 }

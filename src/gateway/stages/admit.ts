@@ -13,7 +13,14 @@ export async function admit(call: Authenticated): Promise<Admitted | Refusal> {
   const limit = call.principal.bodyLimitBytes ?? BODY_BYTES_MAX;
   if (!mustRead(call)) {
     if (declaredLength(call.req) > limit) return new Refusal('body_too_large');
-    return { ...call, body: null, plainBody: null, facts: null, model: call.route.pathModel, streamed: false };
+    return {
+      ...call,
+      body: null,
+      plainBody: null,
+      facts: null,
+      model: call.route.pathModel,
+      streamed: false,
+    };
   }
   const read = await readBody(call.req, limit);
   if (read instanceof Refusal) return read;
@@ -41,7 +48,11 @@ function refuseByRoute({ principal, route, req }: Authenticated): Refusal | null
   if (!providerAllowed(principal.orgAllow, principal.projectAllow, provider)) {
     return new Refusal('provider_not_allowed');
   }
-  if (route.operation === 'other' || route.operation === 'models' || route.operation === 'count_tokens') {
+  if (
+    route.operation === 'other' ||
+    route.operation === 'models' ||
+    route.operation === 'count_tokens'
+  ) {
     const method = req.method ?? 'GET';
     if (!pathAllowed(provider, method, route.upstreamPath, principal.allowedPaths)) {
       return new Refusal('path_not_allowed');
@@ -56,7 +67,12 @@ function refuseByRoute({ principal, route, req }: Authenticated): Refusal | null
 /** Relayed bodies stream through unread, unless a model allow-list has to know what they name. */
 function mustRead({ principal, route, req }: Authenticated): boolean {
   if (route.readsBody) return true;
-  return hasModelList(principal) && req.method !== 'GET' && req.method !== 'HEAD' && req.method !== 'DELETE';
+  return (
+    hasModelList(principal) &&
+    req.method !== 'GET' &&
+    req.method !== 'HEAD' &&
+    req.method !== 'DELETE'
+  );
 }
 
 function refuseByModel({ principal, route }: Authenticated, facts: RequestFacts): Refusal | null {

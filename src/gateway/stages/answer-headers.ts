@@ -56,7 +56,8 @@ export function answerHeaders(call: Planned, synthetic: boolean): string[] {
   ];
   if (synthetic) headers.push('x-shunt-synthetic', 'true');
   if (call.model !== null) headers.push('x-shunt-requested-model', headerValue(call.model));
-  if (call.servedModel !== null) headers.push('x-shunt-served-model', headerValue(call.servedModel));
+  if (call.servedModel !== null)
+    headers.push('x-shunt-served-model', headerValue(call.servedModel));
   return headers;
 }
 

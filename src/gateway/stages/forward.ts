@@ -19,7 +19,11 @@ export const PASSTHROUGH_LIMITS: UpstreamLimits = {
 };
 
 /** Sends the call to the provider; what comes back goes to `relay`. No retry. */
-export function forward(call: Planned, relay: Dispatcher.DispatchHandler, limits: UpstreamLimits): void {
+export function forward(
+  call: Planned,
+  relay: Dispatcher.DispatchHandler,
+  limits: UpstreamLimits,
+): void {
   const { upstream, route, req } = call;
   upstream.pool.dispatch(
     {

@@ -23,10 +23,14 @@ export function meter(call: Planned, settlement: Settlement): Metering {
   if (!isCut && (findings === null || status === null || status >= 400)) return FAILED;
   if (findings !== null && findings.usageEvents.length > 0) {
     const report = readUsage(route.format, route.provider, findings.usageEvents);
-    if (report !== null) return { kind: isCut && isRunning(route.format) ? 'estimated' : 'reported', report };
+    if (report !== null)
+      return { kind: isCut && isRunning(route.format) ? 'estimated' : 'reported', report };
   }
   if (isCut) return { kind: 'unmetered', reason: 'cut_short' };
-  return { kind: 'unmetered', reason: findings?.unreadable === true ? 'unreadable' : 'not_reported' };
+  return {
+    kind: 'unmetered',
+    reason: findings?.unreadable === true ? 'unreadable' : 'not_reported',
+  };
 }
 
 const FAILED: Metering = { kind: 'unmetered', reason: 'failed' };
@@ -38,7 +42,8 @@ function isRunning(format: WireFormat): boolean {
 
 /** The same with an estimate in the place of what the provider did not report; never enters the ledger. */
 export function meterEstimate(call: Planned, known: Metering, estimate: TokenEstimate): Metering {
-  if (known.kind !== 'estimated') return { kind: 'estimated', report: estimatedUsage(call.model, estimate) };
+  if (known.kind !== 'estimated')
+    return { kind: 'estimated', report: estimatedUsage(call.model, estimate) };
   const { report } = known;
   const outputTokens = Math.max(report.usage.outputTokens, estimate.outputTokens);
   return { kind: 'estimated', report: { ...report, usage: { ...report.usage, outputTokens } } };

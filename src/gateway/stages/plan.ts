@@ -14,7 +14,8 @@ export interface PlanContext {
 export function plan(call: Admitted, context: PlanContext): Planned {
   const { principal, route } = call;
   const usesSandbox = principal.sandbox && principal.providerKeys[route.provider] === undefined;
-  const injection = principal.strict || route.provider === 'groq' ? null : (call.facts?.injection ?? null);
+  const injection =
+    principal.strict || route.provider === 'groq' ? null : (call.facts?.injection ?? null);
   const key = usesSandbox ? SANDBOX_KEY : context.openKey(principal, route.provider);
   return {
     ...call,
@@ -58,7 +59,8 @@ function forwardedHeaders(call: Admitted, key: string, injected: boolean): strin
   const headers: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
-    if (KEPT_BACK.has(name) || name.startsWith('x-shunt-') || name.startsWith('x-forwarded-')) continue;
+    if (KEPT_BACK.has(name) || name.startsWith('x-shunt-') || name.startsWith('x-forwarded-'))
+      continue;
     if (injected && (name === 'accept-encoding' || name === 'content-encoding')) continue;
     if (named?.has(name)) continue;
     headers.push(rawHeaders[i]!, rawHeaders[i + 1]!);
@@ -81,6 +83,7 @@ function connectionNames(connection: string | undefined): ReadonlySet<string> | 
 function credential(call: Admitted, key: string): [name: string, value: string] {
   const { route, req } = call;
   if (route.envelope === 'google') return ['x-goog-api-key', key];
-  if (route.provider === 'anthropic' && req.headers.authorization === undefined) return ['x-api-key', key];
+  if (route.provider === 'anthropic' && req.headers.authorization === undefined)
+    return ['x-api-key', key];
   return ['authorization', `Bearer ${key}`];
 }

@@ -30,7 +30,8 @@ export async function readBody(req: IncomingMessage, limit: number): Promise<Rea
   const raw = await collect(req, limit);
   if (raw instanceof Refusal) return raw;
   const encoding = req.headers['content-encoding'];
-  const plain = encoding === undefined || encoding === 'identity' ? raw : await inflate(raw, encoding, limit);
+  const plain =
+    encoding === undefined || encoding === 'identity' ? raw : await inflate(raw, encoding, limit);
   if (plain instanceof Refusal) return plain;
   return isUtf8(plain) ? { raw, plain } : new Refusal('invalid_utf8');
 }
@@ -55,7 +56,8 @@ function collect(req: IncomingMessage, limit: number): Promise<Buffer | Refusal>
         settle(new Refusal('body_too_large'));
       } else chunks.push(chunk);
     };
-    const onEnd = (): void => settle(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+    const onEnd = (): void =>
+      settle(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
     const onCut = (): void => settle(new Refusal('body_incomplete'));
     req.on('data', onData).on('end', onEnd).on('close', onCut).on('error', onCut);
   });

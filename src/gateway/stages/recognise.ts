@@ -18,7 +18,8 @@ export function arrive(req: IncomingMessage, res: ServerResponse): Arrival | Unr
   const target = req.url ?? '/';
   const normalised = normalisePath(target);
   if (!normalised.ok) return unrecognised(requestId, target, 'invalid_path');
-  if (req.headers.upgrade !== undefined) return unrecognised(requestId, target, 'websocket_unsupported');
+  if (req.headers.upgrade !== undefined)
+    return unrecognised(requestId, target, 'websocket_unsupported');
   const { path, query } = normalised;
   const route = recognise(req.method ?? 'GET', path, {
     anthropicVersion: req.headers['anthropic-version'] !== undefined,

@@ -99,7 +99,8 @@ function endingColumns(call: Authenticated, ending: Ending) {
     error_code: ending.errorCode,
     failure_class: ending.failureClass,
     latency_ms: Math.round(ending.latencyMs),
-    time_to_first_byte_ms: ending.timeToFirstByteMs === null ? null : Math.round(ending.timeToFirstByteMs),
+    time_to_first_byte_ms:
+      ending.timeToFirstByteMs === null ? null : Math.round(ending.timeToFirstByteMs),
     request_bytes: ending.requestBytes,
     response_bytes: ending.responseBytes,
     upstream_request_id: cut(ending.upstreamRequestId),
@@ -154,7 +155,12 @@ function meteringColumns(call: Planned, ending: Ending, metering: Metering) {
 
 function ratingColumns(metering: Metering, { served, priceVersion }: Ratings) {
   if (served === null || (metering.kind !== 'reported' && metering.kind !== 'estimated')) {
-    return { ...UNPRICED, pricing: 'not_applicable' as const, unpriceable_reason: null, price_version: null };
+    return {
+      ...UNPRICED,
+      pricing: 'not_applicable' as const,
+      unpriceable_reason: null,
+      price_version: null,
+    };
   }
   if (served.kind === 'unpriceable') {
     return {
@@ -176,7 +182,11 @@ function ratingColumns(metering: Metering, { served, priceVersion }: Ratings) {
   };
 }
 
-const UNPRICED = { frozen_prices: null, cost_nano_usd: null, baseline_cost_nano_usd: null } as const;
+const UNPRICED = {
+  frozen_prices: null,
+  cost_nano_usd: null,
+  baseline_cost_nano_usd: null,
+} as const;
 
 function shadowColumns(shadow: Shadow | null, projected: Rating | null) {
   if (shadow === null) return NOTHING_PROJECTED;
@@ -193,7 +203,8 @@ function shadowColumns(shadow: Shadow | null, projected: Rating | null) {
 
 function tokensPerSecond(outputTokens: number, ending: Ending): number | null {
   const { timeToFirstByteMs, latencyMs } = ending;
-  if (timeToFirstByteMs === null || latencyMs <= timeToFirstByteMs || outputTokens === 0) return null;
+  if (timeToFirstByteMs === null || latencyMs <= timeToFirstByteMs || outputTokens === 0)
+    return null;
   return Math.round((outputTokens * 10_000) / (latencyMs - timeToFirstByteMs)) / 10;
 }
 

@@ -23,7 +23,8 @@ export function refuse(
     'x-shunt-error',
     refusal.code,
   ];
-  if (refusal.retryAfterSeconds !== null) headers.push('retry-after', String(refusal.retryAfterSeconds));
+  if (refusal.retryAfterSeconds !== null)
+    headers.push('retry-after', String(refusal.retryAfterSeconds));
   // Stainless SDKs retry by status alone; what will not pass by itself is said not to.
   if (!isTemporary(refusal.status)) headers.push('x-should-retry', 'false');
   // A body that was not read to its end would be taken for the next request.

@@ -96,7 +96,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     const contentType = text(headers['content-type']) ?? '';
     this.isEventStream = contentType.startsWith('text/event-stream');
     const contentEncoding = text(headers['content-encoding']);
-    this.reader = chooseReader(call.route.format, call.injected, { status, contentType, contentEncoding });
+    this.reader = chooseReader(call.route.format, call.injected, {
+      status,
+      contentType,
+      contentEncoding,
+    });
     this.bytesToCome = Number(headers['content-length'] ?? Number.NaN);
     const shortened = this.isEventStream && call.injected;
     call.res.writeHead(status, [
@@ -172,7 +176,10 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.call.res.destroy();
   }
 
-  private passOrWithhold(bytes: Buffer | null, controller: Dispatcher.DispatchController | null): void {
+  private passOrWithhold(
+    bytes: Buffer | null,
+    controller: Dispatcher.DispatchController | null,
+  ): void {
     if (bytes === null) return;
     if (this.released || !this.settled) this.write(bytes, controller);
     else this.withheld.push(bytes);
@@ -186,7 +193,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     } else this.report(outcome, errorCode, findings);
   }
 
-  private report(outcome: Outcome, errorCode: ErrorCode | null, findings: AnswerFindings | null): void {
+  private report(
+    outcome: Outcome,
+    errorCode: ErrorCode | null,
+    findings: AnswerFindings | null,
+  ): void {
     const settlement: Settlement = {
       outcome: outcomeOf(outcome, this.status, findings),
       status: this.status,
@@ -234,11 +245,17 @@ function destroySoon(res: ServerResponse): void {
   else res.write('', () => res.destroy());
 }
 
-function outcomeOf(outcome: Outcome, status: number | null, findings: AnswerFindings | null): Outcome {
+function outcomeOf(
+  outcome: Outcome,
+  status: number | null,
+  findings: AnswerFindings | null,
+): Outcome {
   if (outcome !== 'completed') return outcome;
   if (status !== null && status >= 400) return 'upstream_error';
   if (findings?.error !== undefined) return 'upstream_error';
-  return findings !== null && !findings.complete && !findings.unreadable ? 'truncated' : 'completed';
+  return findings !== null && !findings.complete && !findings.unreadable
+    ? 'truncated'
+    : 'completed';
 }
 
 function text(header: string | string[] | undefined): string | null {
@@ -252,7 +269,8 @@ function codeOf(error: Error, answering: boolean): ErrorCode {
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'upstream_first_byte_timeout';
   if (code === 'UND_ERR_BODY_TIMEOUT') return 'upstream_idle_timeout';
   if (code === 'body_too_large') return 'body_too_large';
-  if (code?.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'upstream_garbled';
+  if (error.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW')
+    return 'upstream_garbled';
   if (answering || code === 'UND_ERR_SOCKET' || code === 'ECONNRESET') return 'upstream_closed';
   return code?.startsWith('UND_ERR_INVALID') ? 'internal' : 'upstream_unreachable';
 }

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../platform/clock.js';
 import { SecretBoxError, type SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
+import { withinTime } from '../../platform/postgres/time-limit.js';
 import type { Logger } from '../../platform/telemetry/logger.js';
 import { isUsableToken } from './api-key-token.js';
 import { BoundedConcurrency } from './bounded-concurrency.js';
@@ -16,7 +17,6 @@ import {
   type PrincipalRow,
 } from './principal-row.js';
 import { TenancyWatch, type TenancyChange } from './tenancy-watch.js';
-import { withinTime } from './time-limit.js';
 
 export interface PrincipalDirectoryOptions {
   readonly production: boolean;

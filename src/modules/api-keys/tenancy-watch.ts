@@ -1,6 +1,6 @@
 import type { Logger } from '../../platform/telemetry/logger.js';
 import type { Database } from '../../platform/postgres/database.js';
-import { withinTime } from './time-limit.js';
+import { withinTime } from '../../platform/postgres/time-limit.js';
 
 /** An organization of which something changed, and the value of the counter at its latest change. */
 export interface TenancyChange {

@@ -120,6 +120,16 @@ describe('LeasedRequestLimiter', () => {
     ]);
   });
 
+  it('leases again with the first call after the store is back', async () => {
+    store.isReachable = false;
+    expect(limiter.take('org', 100)).toEqual({ allowed: true });
+    expect(limiter.leasing).toBe(false);
+    store.isReachable = true;
+    expect(limiter.take('org', 100)).toEqual({ allowed: true });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(limiter.leasing).toBe(true);
+  });
+
   it('tells a store that lost its memory everything within the window', async () => {
     await limiter.take('org', 100);
     clock.timeMs += 5_000;

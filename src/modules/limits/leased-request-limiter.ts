@@ -47,6 +47,7 @@ export class LeasedRequestLimiter extends RequestLimiter {
   #replicas = 1;
   #epoch: string | null = null;
   #beating = false;
+  #wasReachable = false;
   #lastProbeMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
 
@@ -91,7 +92,7 @@ export class LeasedRequestLimiter extends RequestLimiter {
       return { allowed: false, retryAfterMs: WINDOW_MS, limitPerMinute };
     }
     const lease = this.#leaseOf(orgId, limitPerMinute);
-    if (this.#leasing && !this.#store.reachable()) this.#leasing = false;
+    this.#noticeConnection();
     if (lease.consume(nowMs)) {
       if (lease.available <= lowWaterMark(limitPerMinute)) this.#topUp(lease, nowMs);
       return ALLOWED;
@@ -120,12 +121,22 @@ export class LeasedRequestLimiter extends RequestLimiter {
       if (this.#epoch !== null && this.#epoch !== beat.epoch) this.#tellAgain();
       this.#epoch = beat.epoch;
       this.#leasing = true;
+      this.#wasReachable = true;
       void this.#returnUnused();
     } catch {
       this.#leasing = false;
     } finally {
       this.#beating = false;
     }
+  }
+
+  /** A lost connection ends leasing at once; a new one is tried with the first call, not with the next heartbeat. */
+  #noticeConnection(): void {
+    const isReachable = this.#store.reachable();
+    if (isReachable === this.#wasReachable) return;
+    this.#wasReachable = isReachable;
+    if (isReachable) void this.heartbeat();
+    else this.#leasing = false;
   }
 
   /** A pause of this process looks like a slow store: ask again at once, but not more often than a heartbeat would. */

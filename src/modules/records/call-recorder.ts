@@ -74,11 +74,6 @@ export class CallRecorder {
     );
   }
 
-  /** The counters of records, for the upkeep of where they are stored. */
-  get metrics(): RecordMetrics {
-    return this.#context.metrics;
-  }
-
   /** Before the upstream call, which begins in `onWritten`. Never throws, never waits for the disk or the database. */
   start(record: StartRecord, onWritten: () => void): void {
     this.spool.start(record, onWritten);
@@ -105,6 +100,7 @@ export class CallRecorder {
   async housekeep(): Promise<void> {
     await this.spool.housekeep();
     await this.deadLetters.sync();
+    this.writer.observe();
   }
 
   /** What the timers do: adopt what dead processes left, and measure the directory. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
-import { safeError } from '../../platform/telemetry/logger.js';
-import { QuietLog, type RecordMetrics } from './record-metrics.js';
+import { safeError, type Logger } from '../../platform/telemetry/logger.js';
+import type { Metrics } from '../../platform/telemetry/metrics.js';
 import { systemSchedule, withDeadline, type Schedule } from './schedule.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -12,16 +12,22 @@ const MONTHS = 5;
 
 /** Makes the partitions of `request_log` that will be needed and drops those whose retention is over. Any number of replicas may. */
 export class PartitionKeeper {
+  readonly #failures;
   #cancel: (() => void) | null = null;
   #stopped = false;
 
   constructor(
     private readonly database: Queryable,
     private readonly clock: Clock,
-    private readonly metrics: Pick<RecordMetrics, 'partitionFailures'>,
-    private readonly log: QuietLog,
+    metrics: Metrics,
+    private readonly logger: Logger,
     private readonly schedule: Schedule = systemSchedule,
-  ) {}
+  ) {
+    this.#failures = metrics.counter(
+      'shunt_partition_keeper_failures_total',
+      'Failed runs of the upkeep of request_log partitions.',
+    );
+  }
 
   /** At start, then daily; a failed run is tried again sooner. */
   async start(): Promise<void> {
@@ -47,14 +53,13 @@ export class PartitionKeeper {
         [new Date(this.clock.nowMs()).toISOString()],
       );
       if (dropped.length > 0) {
-        this.log.info('request_log_partitions_dropped', {
-          partitions: dropped.map((row) => row.partition),
-        });
+        const partitions = dropped.map((row) => row.partition);
+        this.logger.info({ partitions }, 'request_log partitions dropped');
       }
       return true;
     } catch (error) {
-      this.metrics.partitionFailures.inc();
-      this.log.error('partition_upkeep_failed', { err: safeError(error) });
+      this.#failures.inc();
+      this.logger.error({ err: safeError(error) }, 'upkeep of request_log partitions failed');
       return false;
     }
   }

@@ -19,7 +19,6 @@ export class RecordMetrics {
   readonly adopted;
   readonly replayed;
   readonly interrupted;
-  readonly partitionFailures;
 
   constructor(metrics: Metrics) {
     this.lost = metrics.counter(
@@ -68,10 +67,6 @@ export class RecordMetrics {
     this.interrupted = metrics.counter(
       'shunt_records_interrupted_total',
       'Calls whose process ended before they did.',
-    );
-    this.partitionFailures = metrics.counter(
-      'shunt_partition_keeper_failures_total',
-      'Failed runs of the upkeep of request_log partitions.',
     );
   }
 }

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RecorderRig, type RiggedProcess } from '../../../test/integration/records/recorder-rig.js';
 import { finalOf, startOf } from '../../../test/integration/records/record-samples.js';

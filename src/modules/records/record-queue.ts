@@ -24,7 +24,7 @@ export interface Backlog {
   oldestMs(): number | null;
 }
 
-/** The bounded queue in memory towards Postgres: first in, first out. */
+/** The bounded queue in memory towards Postgres. */
 export class RecordQueue {
   #items: QueuedRecord[] = [];
   #head = 0;
@@ -69,16 +69,23 @@ export class RecordQueue {
     return taken;
   }
 
-  /** Returns what could not be written, at most one pass of the writer, to the front. */
+  /**
+   * Returns what could not be written, at most one pass of the writer, behind the others: what one
+   * organization cannot write holds up nobody else. The order of records does not matter, revisions do.
+   */
   putBack(records: readonly QueuedRecord[]): void {
-    if (records.length === 0) return;
-    this.#items = [...records, ...this.#items.slice(this.#head)];
-    this.#head = 0;
-    for (const record of records) this.#chars += record.json.length;
+    for (const record of records) {
+      this.#items.push(record);
+      this.#chars += record.json.length;
+    }
   }
 
   oldestMs(): number | null {
-    return this.#items[this.#head]?.queuedAtMs ?? null;
+    let oldestMs = Infinity;
+    for (let at = this.#head; at < this.#items.length; at++) {
+      oldestMs = Math.min(oldestMs, this.#items[at]?.queuedAtMs ?? Infinity);
+    }
+    return oldestMs === Infinity ? null : oldestMs;
   }
 
   #add(record: QueuedRecord): void {

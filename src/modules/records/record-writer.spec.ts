@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { RecorderRig } from '../../../test/integration/records/recorder-rig.js';
-import { OTHER_ORG, finalOf, startOf } from '../../../test/integration/records/record-samples.js';
+import {
+  ORG,
+  OTHER_ORG,
+  finalOf,
+  startOf,
+} from '../../../test/integration/records/record-samples.js';
 
 const noted = (): void => undefined;
 
@@ -108,6 +113,19 @@ describe('the writer', () => {
     expect(rig.database.rows.size).toBe(2);
   });
 
+  it('lets nobody wait behind an organization whose records cannot be written', async () => {
+    const rig = new RecorderRig({ passRecords: 10 });
+    const live = rig.process();
+    rig.database.refuse = (record) => (record.org_id === OTHER_ORG ? '55P03' : null);
+    const others = (n: number) => (n < 20 || n > 31 ? OTHER_ORG : ORG);
+    for (let n = 0; n < 40; n++) {
+      live.recorder.finish(finalOf(startOf(n, { org_id: others(n) })), noted);
+    }
+    live.turn();
+    for (let n = 0; n < 8; n++) await live.recorder.writer.pass();
+    expect(rig.database.rows.size).toBe(12);
+  });
+
   it('counts a refused record as lost when the dead letters are full', async () => {
     const rig = new RecorderRig({ deadLetterBytes: 3_000 });
     const live = rig.process();
@@ -128,6 +146,20 @@ describe('the writer', () => {
     const flushed = live.recorder.flush(500);
     live.schedule.advance(500);
     expect(await flushed).toBe(false);
+  });
+
+  it('shows how old the oldest record is while the database hangs', async () => {
+    const rig = new RecorderRig();
+    const live = rig.process({
+      database: { tenant: () => new Promise(() => undefined), query: async () => [] },
+    });
+    live.recorder.finish(finalOf(startOf(1)), noted);
+    live.turn();
+    void live.recorder.writer.pass();
+    rig.time.advance(20_000);
+    await live.recorder.housekeep();
+    expect(await live.metric('shunt_record_oldest_unwritten_seconds')).toBe(20);
+    expect(await live.metric('shunt_record_queue_depth')).toBe(1);
   });
 
   it('shows how old the oldest unwritten record is', async () => {

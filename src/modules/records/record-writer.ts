@@ -28,6 +28,7 @@ export class RecordWriter {
   #passing: Promise<PassResult> | null = null;
   #cancelTimer: (() => void) | null = null;
   #timerIsForBatch = false;
+  #inFlight: readonly QueuedRecord[] = [];
   #failures = 0;
   #stopped = false;
 
@@ -74,6 +75,16 @@ export class RecordWriter {
     }
   }
 
+  /** Sets the gauges: after each round, and by the timer, since a database that hangs ends no round. */
+  observe(): void {
+    const { metrics, clock } = this.context;
+    const held = [this.queue, ...this.backlogs].map((holder) => holder.oldestMs());
+    const oldest = [this.#inFlight[0]?.queuedAtMs, ...held].flatMap((ms) => ms ?? []);
+    const ageMs = oldest.length === 0 ? 0 : clock.nowMs() - Math.min(...oldest);
+    metrics.queueDepth.set(this.queue.size + this.#inFlight.length);
+    metrics.oldestUnwrittenSeconds.set(Math.max(0, ageMs) / 1000);
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer?.();
@@ -85,7 +96,7 @@ export class RecordWriter {
     this.#cancelTimer = null;
     const result = await this.#round();
     this.#failures = result === 'failed' ? this.#failures + 1 : 0;
-    this.#observe();
+    this.observe();
     if (this.#stopped) return result;
     if (result === 'failed') this.#alarm(this.#backoffMs(), false);
     else if (result === 'progress') this.#alarm(this.queue.size > 0 ? 0 : BATCH_DELAY_MS, false);
@@ -95,6 +106,7 @@ export class RecordWriter {
   async #round(): Promise<PassResult> {
     const read = await this.#refill();
     const taken = this.queue.take(this.context.limits.passRecords);
+    this.#inFlight = taken;
     if (taken.length === 0) return read ? 'progress' : 'idle';
     const batches = this.#batches(taken);
     const unwritten: QueuedRecord[] = [];
@@ -107,6 +119,7 @@ export class RecordWriter {
       }
     };
     await Promise.all(Array.from({ length: CONCURRENT_BATCHES }, worker));
+    this.#inFlight = [];
     this.queue.putBack(unwritten);
     return failed > 0 ? 'failed' : 'progress';
   }
@@ -175,14 +188,6 @@ export class RecordWriter {
       log.error('records_lost', { records: 1, why: 'dead_letter_failed' });
     }
     for (const settled of [record, ...(row?.superseded ?? [])]) settled.origin.settled(settled);
-  }
-
-  #observe(): void {
-    const { metrics, clock } = this.context;
-    const oldest = [this.queue, ...this.backlogs].flatMap((held) => held.oldestMs() ?? []);
-    const ageMs = oldest.length === 0 ? 0 : clock.nowMs() - Math.min(...oldest);
-    metrics.queueDepth.set(this.queue.size);
-    metrics.oldestUnwrittenSeconds.set(Math.max(0, ageMs) / 1000);
   }
 
   #alarm(delayMs: number, isForBatch: boolean): void {

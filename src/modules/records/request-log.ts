@@ -58,7 +58,7 @@ export class RequestLog {
     const timeMs = timeOfRequestId(requestId);
     if (timeMs === null) return null;
     const [row] = await this.database.tenant(orgId, (q) =>
-      q.query<Row>(
+      q.query<CallRecord>(
         `SELECT ${COLUMNS} FROM request_log
           WHERE org_id = $1 AND project_id = $2 AND request_id = $3
             AND started_at BETWEEN to_timestamp($4::float8 / 1000) AND to_timestamp($5::float8 / 1000)
@@ -66,7 +66,7 @@ export class RequestLog {
         [orgId, projectId, requestId, timeMs - ID_TIME_SLACK_MS, timeMs + ID_TIME_SLACK_MS],
       ),
     );
-    return row === undefined ? null : toRecord(row);
+    return row ?? null;
   }
 
   /** Newest first. `before`: the id of the last request of the page before; ignored where it is none. */
@@ -81,8 +81,8 @@ export class RequestLog {
       beforeMs === null
         ? ''
         : 'AND (started_at, request_id) < (to_timestamp($4::float8 / 1000), $5::uuid)';
-    const rows = await this.database.tenant(orgId, (q) =>
-      q.query<Row>(
+    return this.database.tenant(orgId, (q) =>
+      q.query<CallRecord>(
         `SELECT ${COLUMNS} FROM request_log
           WHERE org_id = $1 AND project_id = $2 ${older}
           ORDER BY started_at DESC, request_id DESC LIMIT $3`,
@@ -94,7 +94,6 @@ export class RequestLog {
         ],
       ),
     );
-    return rows.map(toRecord);
   }
 
   async totals(orgId: string, query: TotalsQuery): Promise<LogTotals> {
@@ -144,8 +143,6 @@ const SUMS = (included: string): string => {
   ].join(', ');
 };
 
-type Row = CallRecord;
-
 /** What the driver gives as strings (bigint, numeric) is read as float8 where it is a count or a time, and as text where it is money. */
 const COLUMNS = (Object.keys(RECORD_FIELDS) as (keyof CallRecord)[])
   .map((field) => {
@@ -157,7 +154,3 @@ const COLUMNS = (Object.keys(RECORD_FIELDS) as (keyof CallRecord)[])
     return field;
   })
   .join(', ');
-
-function toRecord(row: Row): CallRecord {
-  return { ...row };
-}

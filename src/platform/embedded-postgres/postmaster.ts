@@ -197,24 +197,23 @@ function serverEnvironment(): NodeJS.ProcessEnv {
 }
 
 async function readyOrFailure(child: ChildProcess, dataDir: string): Promise<string | null> {
-  let failure: string | null = null;
-  child.once('error', (error) => {
-    failure = `the server cannot be started (${(error as NodeJS.ErrnoException).code})`;
-  });
-  child.once('exit', (code, signal) => {
-    failure = `the server ended while starting (${code ?? signal})`;
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(`the server cannot be started (${error.code})`),
+    );
+    child.once('exit', (code, signal) =>
+      resolve(`the server ended while starting (${code ?? signal})`),
+    );
   });
   const deadline = performance.now() + START_MS_MAX;
-  while (failure === null) {
+  while (performance.now() < deadline) {
+    const failure = await Promise.race([ended, delay(POLL_MS, null)]);
+    if (failure !== null) return failure;
     const found = readPidFile(dataDir);
-    if (found && found.pid === child.pid && found.state === 'ready') break;
-    if (performance.now() > deadline) {
-      child.kill('SIGQUIT');
-      return `the server was not ready within ${START_MS_MAX / 1_000} s`;
-    }
-    await delay(POLL_MS);
+    if (found && found.pid === child.pid && found.state === 'ready') return null;
   }
-  return failure;
+  child.kill('SIGQUIT');
+  return `the server was not ready within ${START_MS_MAX / 1_000} s`;
 }
 
 interface PidFile extends RunningServer {

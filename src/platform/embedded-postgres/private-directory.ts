@@ -20,3 +20,13 @@ export function ensureOwnDirectory(directory: string, mode: number, user: Server
   if (user && found.uid !== user.uid) chownSync(directory, user.uid, user.gid);
   if ((found.mode & 0o777) !== mode) chmodSync(directory, mode);
 }
+
+/**
+ * Lets the server's group, and nobody else, pass through a directory of this process's user on its way to the
+ * data; it can list nothing there.
+ */
+export function letPass(directory: string, user: ServerUser): void {
+  if (user === null) return;
+  ensureOwnDirectory(directory, 0o710);
+  chownSync(directory, process.getuid?.() ?? 0, user.gid);
+}

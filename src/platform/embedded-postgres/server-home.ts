@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EmbeddedPostgresError } from './embedded-postgres-error.js';
-import { ensureOwnDirectory } from './private-directory.js';
+import { ensureOwnDirectory, letPass } from './private-directory.js';
 import { canWrite, type ServerUser } from './server-user.js';
 
 /** Generated once per data directory. */
@@ -21,11 +21,23 @@ export interface ServerHome {
   readonly credentials: Credentials;
 }
 
-export function openHome(dir: string, user: ServerUser, systemDir: string): ServerHome {
-  const home = path.resolve(dir);
-  // A server that runs as another user must pass through; the passwords are 0600 all the same.
-  ensureOwnDirectory(home, user === null ? 0o700 : 0o711);
-  return { home, dataDir: locateData(home, user, systemDir), credentials: credentialsIn(home) };
+export interface HomePlaces {
+  readonly dir: string;
+  /** A directory of Shunt's own above `dir`, through which the server's user may be let. */
+  readonly enclosing: string | null;
+  readonly systemDir: string;
+}
+
+export function openHome(places: HomePlaces, user: ServerUser): ServerHome {
+  const home = path.resolve(places.dir);
+  if (user === null) {
+    ensureOwnDirectory(home, 0o700);
+  } else {
+    if (places.enclosing !== null) letPass(path.resolve(places.enclosing), user);
+    letPass(home, user);
+  }
+  const dataDir = locateData(home, user, places.systemDir);
+  return { home, dataDir, credentials: credentialsIn(home) };
 }
 
 /**

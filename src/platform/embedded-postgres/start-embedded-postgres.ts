@@ -11,6 +11,11 @@ export interface EmbeddedPostgresOptions {
   /** The server's own directory, such as `<SHUNT_DATA_DIR>/postgres`. */
   readonly dir: string;
   readonly logger: Logger;
+  /**
+   * A directory of Shunt's own above `dir`, usually SHUNT_DATA_DIR. Where this process is root, the user that the
+   * server runs as gets leave to pass through it; without that, 0700 directories send the data to `systemDir`.
+   */
+  readonly enclosing?: string;
   /** False: faster, and the data does not survive the machine. For tests. */
   readonly durable?: boolean;
   /** Where data and programs go when the server's user cannot reach `dir` or the npm package. */
@@ -37,9 +42,9 @@ const SYSTEM_DIR = '/var/lib/shunt';
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions,
 ): Promise<EmbeddedPostgres> {
-  const { logger, durable = true, systemDir = SYSTEM_DIR } = options;
+  const { dir, logger, durable = true, enclosing = null, systemDir = SYSTEM_DIR } = options;
   const user = chooseServerUser();
-  const place = openHome(options.dir, user, systemDir);
+  const place = openHome({ dir, enclosing, systemDir }, user);
   return withDirectoryLock(place.home, async () => {
     const files = { ...place, user, durable, programs: programsFor(user, systemDir) };
     const running = await findRunning(files);

@@ -5,6 +5,7 @@ import { NotificationListener, type Subscription } from './notification-listener
 import { QueryError, toQueryError } from './query-error.js';
 import type { Queryable } from './queryable.js';
 import { assertSafeLogin } from './runtime-login.js';
+import { withinTime } from './time-limit.js';
 import { scopeToDirectory, scopeToOrganization, scopeToUser } from './session-scope.js';
 
 export interface DatabaseOptions {
@@ -23,6 +24,7 @@ const STATEMENT_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 /** How much longer than the server's own limit a query may take before its connection counts as dead. */
 const READ_GRACE_MS = 2_000;
+const PING_LIMIT_MS = 2_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 
 /**
@@ -32,6 +34,7 @@ const CLOSE_TIMEOUT_MS = 5_000;
 export class Database implements Queryable {
   readonly #source: DataSource;
   readonly #listener: NotificationListener;
+  #closing = false;
 
   private constructor(source: DataSource, listener: NotificationListener) {
     this.#source = source;
@@ -55,11 +58,10 @@ export class Database implements Queryable {
       poolSize: options.poolSize ?? POOL_SIZE,
       connectTimeoutMS: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       applicationName: 'shunt',
-      poolErrorHandler: (error: unknown) =>
-        options.logger.warn({ err: error }, 'an idle database connection was lost'),
+      poolErrorHandler: (error: unknown) => database.#idleLost(options.logger, error),
       extra: { query_timeout: statementTimeoutMs + READ_GRACE_MS, keepAlive: true },
     });
-    const database = new Database(source, new NotificationListener(url, options.logger));
+    const database: Database = new Database(source, new NotificationListener(url, options.logger));
     try {
       await source.initialize();
       if (role !== null) await database.#assertRole(role);
@@ -120,9 +122,9 @@ export class Database implements Queryable {
     return this.#listener.subscribe(channel, { onMessage, onReconnect });
   }
 
-  /** Rejects where the database does not answer. */
+  /** Rejects where the database does not answer within 2 s. */
   async ping(): Promise<void> {
-    await this.query('SELECT 1');
+    await withinTime(this.query('SELECT 1'), PING_LIMIT_MS);
   }
 
   /** For production: throws a `ConfigError` where the login could step around row security. */
@@ -131,6 +133,7 @@ export class Database implements Queryable {
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
     await this.#listener.close();
     if (!this.#source.isInitialized) return;
     // The pool waits for its borrowed connections; a query that hangs must not keep the process.
@@ -139,6 +142,10 @@ export class Database implements Queryable {
       ended,
       new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref()),
     ]);
+  }
+
+  #idleLost(logger: Logger, error: unknown): void {
+    if (!this.#closing) logger.warn({ err: error }, 'an idle database connection was lost');
   }
 
   async #assertRole(role: string): Promise<void> {

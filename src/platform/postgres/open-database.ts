@@ -19,7 +19,11 @@ export interface OpenedDatabase {
 export async function openDatabase(config: AppConfig, logger: Logger): Promise<OpenedDatabase> {
   const embedded =
     config.database === null
-      ? await startEmbeddedPostgres({ dir: path.join(config.dataDir, 'postgres'), logger })
+      ? await startEmbeddedPostgres({
+          dir: path.join(config.dataDir, 'postgres'),
+          enclosing: config.dataDir,
+          logger,
+        })
       : null;
   const urls = embedded ?? {
     ownerUrl: config.database?.migrationUrl ?? '',

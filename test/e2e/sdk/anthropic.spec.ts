@@ -1,16 +1,9 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { expect } from 'vitest';
-import type { Reach } from './reach.js';
-import {
-  collect,
-  describeAbort,
-  describeScenarios,
-  scenario,
-  SLOW_STREAM,
-  thrownBy,
-} from './scenario.js';
+import { WAYS, type Reach } from './reach.js';
+import { collect, describeSdk, scenario, SLOW_STREAM, thrownBy } from './scenario.js';
 
-const MODEL = 'claude-sonnet-4-5';
+const MODEL = 'claude-haiku-4-5';
 const messages = [{ role: 'user' as const, content: 'Say something kind.' }];
 const ask = { model: MODEL, max_tokens: 200, system: 'You are brief.', messages };
 const askForTool = {
@@ -40,7 +33,7 @@ const answers = [
     (reach) => client(reach).messages.create(ask),
     (seen) => {
       expect(seen.content[0]).toMatchObject({ type: 'text', text: expect.stringMatching(/\w+/) });
-      expect(seen.model).toBe('claude-sonnet-4-5-20250929');
+      expect(seen.model).toBe('claude-haiku-4-5-20251001');
       expect(seen.usage.output_tokens).toBeGreaterThan(0);
     },
   ),
@@ -141,15 +134,22 @@ const errors = [
   ),
 ];
 
-describeScenarios('@anthropic-ai/sdk', [...answers, ...errors]);
-
-describeAbort('@anthropic-ai/sdk', async (reach) => {
-  const stream = await client(reach).messages.create(
-    { ...ask, max_tokens: 10_000, stream: true },
-    { headers: SLOW_STREAM },
-  );
-  for await (const event of stream) {
-    if (event.type === 'content_block_delta') break;
-  }
-  stream.controller.abort();
+describeSdk({
+  sdk: '@anthropic-ai/sdk',
+  ways: WAYS,
+  scenarios: [...answers, ...errors],
+  refused: {
+    call: async (reach) => client(reach).messages.create(ask),
+    name: 'AuthenticationError',
+  },
+  abort: async (reach) => {
+    const stream = await client(reach).messages.create(
+      { ...ask, max_tokens: 10_000, stream: true },
+      { headers: SLOW_STREAM },
+    );
+    for await (const event of stream) {
+      if (event.type === 'content_block_delta') break;
+    }
+    stream.controller.abort();
+  },
 });

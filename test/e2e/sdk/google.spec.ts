@@ -1,14 +1,7 @@
 import { FunctionCallingConfigMode, GoogleGenAI, Type } from '@google/genai';
 import { expect } from 'vitest';
 import type { Reach } from './reach.js';
-import {
-  collect,
-  describeAbort,
-  describeScenarios,
-  scenario,
-  SLOW_STREAM,
-  thrownBy,
-} from './scenario.js';
+import { collect, describeSdk, scenario, SLOW_STREAM, thrownBy } from './scenario.js';
 
 const MODEL = 'gemini-3.8-flash';
 const ask = { model: MODEL, contents: 'Say something kind.' };
@@ -193,14 +186,18 @@ const errors = [
   ),
 ];
 
-describeScenarios('@google/genai', [...answers, ...errors]);
-
-describeAbort('@google/genai', async (reach) => {
-  const gone = new AbortController();
-  const stream = await client(reach).models.generateContentStream({
-    ...ask,
-    config: { abortSignal: gone.signal, httpOptions: { headers: SLOW_STREAM } },
-  });
-  await stream.next();
-  gone.abort();
+describeSdk({
+  sdk: '@google/genai',
+  ways: ['direct', 'gateway'],
+  scenarios: [...answers, ...errors],
+  refused: { call: async (reach) => client(reach).models.generateContent(ask), name: 'ApiError' },
+  abort: async (reach) => {
+    const gone = new AbortController();
+    const stream = await client(reach).models.generateContentStream({
+      ...ask,
+      config: { abortSignal: gone.signal, httpOptions: { headers: SLOW_STREAM } },
+    });
+    await stream.next();
+    gone.abort();
+  },
 });

@@ -1,14 +1,7 @@
 import Groq from 'groq-sdk';
 import { expect } from 'vitest';
 import type { Reach } from './reach.js';
-import {
-  collect,
-  describeAbort,
-  describeScenarios,
-  scenario,
-  SLOW_STREAM,
-  thrownBy,
-} from './scenario.js';
+import { collect, describeSdk, scenario, SLOW_STREAM, thrownBy } from './scenario.js';
 
 const MODEL = 'openai/gpt-oss-120b';
 const messages = [{ role: 'user' as const, content: 'Say something kind.' }];
@@ -118,15 +111,22 @@ const errors = [
   ),
 ];
 
-describeScenarios('groq-sdk', [...answers, ...errors]);
-
-describeAbort('groq-sdk', async (reach) => {
-  const stream = await client(reach).chat.completions.create(
-    { model: MODEL, messages, stream: true },
-    { headers: SLOW_STREAM },
-  );
-  for await (const chunk of stream) {
-    if (chunk.choices[0]?.delta.content) break;
-  }
-  stream.controller.abort();
+describeSdk({
+  sdk: 'groq-sdk',
+  ways: ['direct', 'gateway'],
+  scenarios: [...answers, ...errors],
+  refused: {
+    call: async (reach) => client(reach).chat.completions.create({ model: MODEL, messages }),
+    name: 'AuthenticationError',
+  },
+  abort: async (reach) => {
+    const stream = await client(reach).chat.completions.create(
+      { model: MODEL, messages, stream: true },
+      { headers: SLOW_STREAM },
+    );
+    for await (const chunk of stream) {
+      if (chunk.choices[0]?.delta.content) break;
+    }
+    stream.controller.abort();
+  },
 });

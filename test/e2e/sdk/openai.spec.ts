@@ -1,14 +1,7 @@
 import OpenAI from 'openai';
 import { expect } from 'vitest';
-import type { Reach } from './reach.js';
-import {
-  collect,
-  describeAbort,
-  describeScenarios,
-  scenario,
-  SLOW_STREAM,
-  thrownBy,
-} from './scenario.js';
+import { WAYS, type Reach } from './reach.js';
+import { collect, describeSdk, scenario, SLOW_STREAM, thrownBy } from './scenario.js';
 
 const MODEL = 'gpt-4o';
 const messages = [
@@ -344,15 +337,22 @@ const compatible = [
   ),
 ];
 
-describeScenarios('openai SDK', [...chat, ...others, ...errors, ...compatible]);
-
-describeAbort('openai SDK', async (reach) => {
-  const stream = await client(reach).chat.completions.create(
-    { model: MODEL, messages, stream: true },
-    { headers: SLOW_STREAM },
-  );
-  for await (const chunk of stream) {
-    if (chunk.choices[0]?.delta.content) break;
-  }
-  stream.controller.abort();
+describeSdk({
+  sdk: 'openai SDK',
+  ways: WAYS,
+  scenarios: [...chat, ...others, ...errors, ...compatible],
+  refused: {
+    call: async (reach) => client(reach).chat.completions.create({ model: MODEL, messages }),
+    name: 'AuthenticationError',
+  },
+  abort: async (reach) => {
+    const stream = await client(reach).chat.completions.create(
+      { model: MODEL, messages, stream: true },
+      { headers: SLOW_STREAM },
+    );
+    for await (const chunk of stream) {
+      if (chunk.choices[0]?.delta.content) break;
+    }
+    stream.controller.abort();
+  },
 });

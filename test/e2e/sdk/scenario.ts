@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { awaitTrace, readStats } from '../../support/sandbox.js';
-import { WAYS, Ways, type Reach, type WayName } from './reach.js';
+import { awaitTrace } from '../../support/sandbox.js';
+import { Ways, type Reach, type WayName } from './reach.js';
 
 /** Something an application does with an SDK; what it gets back is compared between the ways. */
 export interface Scenario {
@@ -9,8 +9,6 @@ export interface Scenario {
   readonly run: (reach: Reach) => Promise<unknown>;
   /** What must be true of it, whichever way it came. */
   readonly check: (seen: never) => void;
-  /** Ways on which it is run; all of them if absent. */
-  readonly only?: readonly WayName[];
 }
 
 /** A scenario whose `check` sees what its `run` resolves to. */
@@ -22,8 +20,18 @@ export function scenario<T>(
   return { guarantee, run, check };
 }
 
+export interface SdkSuite {
+  readonly sdk: string;
+  readonly ways: readonly WayName[];
+  readonly scenarios: readonly Scenario[];
+  /** The simplest call, and the class of the error that a wrong key makes of it. */
+  readonly refused: { readonly call: (reach: Reach) => Promise<unknown>; readonly name: string };
+  /** Starts a slow stream with `SLOW_STREAM`, reads a little of it and aborts. */
+  readonly abort: (reach: Reach) => Promise<void>;
+}
+
 /** Runs each scenario every way, and compares what the application sees with what the provider's answer was. */
-export function describeScenarios(sdk: string, scenarios: readonly Scenario[]): void {
+export function describeSdk({ sdk, ways: names, scenarios, refused, abort }: SdkSuite): void {
   describe(sdk, () => {
     let ways: Ways;
     beforeAll(async () => {
@@ -31,42 +39,32 @@ export function describeScenarios(sdk: string, scenarios: readonly Scenario[]): 
     });
     afterAll(() => ways?.stop());
 
-    describe.each(WAYS)('%s', (way) => {
-      const running = scenarios.filter(({ only }) => only === undefined || only.includes(way));
-      test.each(running)('$guarantee', async ({ run, check }) => {
+    describe.each(names)('%s', (way) => {
+      test.each(scenarios)('$guarantee', async ({ run, check }) => {
         const seen = plain(await run(ways.to(way)));
         check(seen as never);
         if (way !== 'direct') expect(seen).toEqual(plain(await run(ways.to('direct'))));
+      });
+
+      test('a wrong key is the error that the SDK has for it', async () => {
+        const reach = { ...ways.to(way), key: 'invalid-key-0123456789' };
+        expect(await thrownBy(() => refused.call(reach))).toMatchObject({ name: refused.name });
+      });
+
+      test('an abort in the middle of a stream reaches the provider', async () => {
+        const { sandbox } = ways;
+        const before = sandbox.stats().requests;
+        await abort(ways.to(way));
+        const trace = await awaitTrace(sandbox.origin, (it) => it.finished && it.sequence > before);
+        expect(trace.aborted).toBe(true);
+        expect(trace.framesSent).toBeLessThan(SLOW_CHUNKS);
       });
     });
   });
 }
 
-/** Aborts reach the upstream: `stream` starts a slow stream, reads a little of it and aborts. */
-export function describeAbort(sdk: string, stream: (reach: Reach) => Promise<void>): void {
-  describe(`${sdk}, aborting`, () => {
-    let ways: Ways;
-    beforeAll(async () => {
-      ways = await Ways.start();
-    });
-    afterAll(() => ways?.stop());
-
-    test.each(WAYS)('%s: an abort in the middle of a stream reaches the provider', async (way) => {
-      const reach = ways.to(way);
-      const { sandboxOrigin } = reach;
-      const before = sandboxOrigin === null ? 0 : (await readStats(sandboxOrigin)).requests;
-      await stream(reach);
-      // A gateway that does not say where its sandbox is can only be seen to survive the abort.
-      if (sandboxOrigin === null) return;
-      const trace = await awaitTrace(sandboxOrigin, (it) => it.finished && it.sequence > before);
-      expect(trace.aborted).toBe(true);
-      expect(trace.framesSent).toBeLessThan(SLOW_CHUNKS);
-    });
-  });
-}
-
 /** A stream that takes about ten seconds if nobody stops it. */
-export const SLOW_CHUNKS = 200;
+const SLOW_CHUNKS = 200;
 export const SLOW_STREAM = { 'x-sandbox': `chunks=${SLOW_CHUNKS},chunk-delay=50` };
 
 export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {

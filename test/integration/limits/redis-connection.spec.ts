@@ -61,6 +61,18 @@ describe.skipIf(!hasRedisServer)('RedisConnection (needs redis-server)', () => {
     expect(lines.join('')).not.toContain('secret');
   });
 
+  it('finds a server that starts after it', async () => {
+    await server.kill();
+    const early = new RedisConnection(server.url, createLogger('silent'));
+    try {
+      expect(await early.ping()).toBe(false);
+      await server.start();
+      await until(() => early.ping());
+    } finally {
+      await early.close();
+    }
+  });
+
   it('gives up on a command that is not answered, drops the silent connection, and recovers', async () => {
     server.freeze();
     await expect(connection.evalScript(ECHO, ['k'], ['v'])).rejects.toThrow();

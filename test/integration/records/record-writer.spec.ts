@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { CallRecord } from '../../../src/modules/records/call-record.js';
 import { interruptedRecord } from '../../../src/modules/records/record-line.js';
 import type { RecordDatabase } from '../../../src/modules/records/record-store.js';
+import { currentIdentity } from '../../../src/modules/records/spool/process-identity.js';
 import { RequestLog } from '../../../src/modules/records/request-log.js';
 import type { TestDatabase } from '../../support/postgres.js';
 import { PostgresRig } from './postgres-rig.js';
@@ -169,10 +170,12 @@ describe('writing to request_log', () => {
     const { recorder } = rig.recorder(own);
     for (let n = 0; n < 3_000; n++) recorder.finish(finalOf(start()), noted);
     const flushed = recorder.flush(FLUSH_MS);
-    await test.owner.query(
+    const login = await test.connect({ role: null });
+    await login.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+        WHERE datname = current_database() AND usename = session_user AND pid <> pg_backend_pid()`,
     );
+    await login.close();
     expect(await flushed).toBe(true);
     expect(await rows()).toHaveLength(3_000);
     expect(await recorder.deadLetters.read()).toEqual([]);
@@ -198,10 +201,11 @@ describe('writing to request_log', () => {
 
 describe('two adopters of one spool', () => {
   it('race, and each record arrives once', async () => {
-    const dead = rig.recorder({
-      tenant: () => Promise.reject(new Error('down')),
-      query: async () => [],
-    });
+    const dead = rig.recorder(
+      { tenant: () => Promise.reject(new Error('down')), query: async () => [] },
+      // All recorders of this spec are one process; this one is to be taken for dead.
+      { identity: { ...currentIdentity(), pid: 0 } },
+    );
     const calls = Array.from({ length: 500 }, () => start());
     for (const [index, call] of calls.entries()) {
       dead.recorder.start(call, noted);
@@ -210,10 +214,7 @@ describe('two adopters of one spool', () => {
     dead.recorder.spool.turn();
     dead.recorder.writer.stop();
 
-    const survivors = [
-      rig.recorder(test.database, adopting),
-      rig.recorder(test.database, adopting),
-    ];
+    const survivors = [rig.recorder(test.database), rig.recorder(test.database)];
     for (const { recorder } of survivors) recorder.lookForOrphans();
     for (const { recorder } of survivors) expect(await recorder.flush(FLUSH_MS)).toBe(true);
     const adopted = await Promise.all(
@@ -226,6 +227,3 @@ describe('two adopters of one spool', () => {
     for (const { recorder } of survivors) await recorder.close(FLUSH_MS);
   });
 });
-
-/** All recorders of this spec are one process; the first is to be taken for dead. */
-const adopting = { alive: () => false } as const;

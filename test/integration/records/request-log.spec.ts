@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { QueryRunner } from 'typeorm';
+import { RequestLog1763600100000 } from '../../../migrations/1763600100000-request-log.js';
 import { PartitionKeeper } from '../../../src/modules/records/partition-keeper.js';
-import { QuietLog } from '../../../src/modules/records/record-metrics.js';
 import { INSERT_RECORDS } from '../../../src/modules/records/request-log-columns.js';
 import { RequestLog } from '../../../src/modules/records/request-log.js';
 import type { CallRecord } from '../../../src/modules/records/call-record.js';
@@ -9,6 +10,7 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { sqlStateOf } from '../../../src/platform/postgres/query-error.js';
 import type { Queryable } from '../../../src/platform/postgres/queryable.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
+import { Metrics } from '../../../src/platform/telemetry/metrics.js';
 import type { TestDatabase } from '../../support/postgres.js';
 import { PROJECT, UNMETERED, finalOf, startOf } from './record-samples.js';
 import { requestLogDatabase } from './request-log-database.js';
@@ -99,14 +101,14 @@ describe('tenants of request_log', () => {
 });
 
 describe('partitions of request_log', () => {
-  const keeper = () => {
-    const failures: number[] = [];
-    const log = new QuietLog(createLogger('silent'), systemClock);
-    const counter = { inc: () => failures.push(1) } as never;
-    return {
-      failures,
-      keeper: new PartitionKeeper(test.database, systemClock, { partitionFailures: counter }, log),
+  const keeperOf = (database: Queryable) => {
+    const metrics = new Metrics();
+    const keeper = new PartitionKeeper(database, systemClock, metrics, createLogger('silent'));
+    const failures = async (): Promise<number | undefined> => {
+      const name = 'shunt_partition_keeper_failures_total';
+      return (await metrics.registry.getSingleMetric(name)?.get())?.values[0]?.value;
     };
+    return { keeper, failures };
   };
 
   it('exist from the previous month to three months ahead, of each class', async () => {
@@ -152,9 +154,9 @@ describe('partitions of request_log', () => {
     await test.database.query('SELECT ensure_request_log_partitions($1::date, 15)', [
       month(-15).toISOString(),
     ]);
-    const { keeper: upkeep, failures } = keeper();
-    expect(await upkeep.run()).toBe(true);
-    expect(failures).toEqual([]);
+    const { keeper, failures } = keeperOf(test.database);
+    expect(await keeper.run()).toBe(true);
+    expect(await failures()).toBe(0);
     const present = await partitions();
     expect(present).not.toContain(`request_log_d30_${named(-3)}`);
     expect(present).not.toContain(`request_log_d90_${named(-5)}`);
@@ -171,13 +173,9 @@ describe('partitions of request_log', () => {
   });
 
   it('that cannot be kept up are counted, and nothing else happens', async () => {
-    const failures: number[] = [];
-    const log = new QuietLog(createLogger('silent'), systemClock);
-    const counter = { inc: () => failures.push(1) } as never;
-    const broken = { query: () => Promise.reject(new Error('down')) };
-    const upkeep = new PartitionKeeper(broken, systemClock, { partitionFailures: counter }, log);
-    expect(await upkeep.run()).toBe(false);
-    expect(failures).toEqual([1]);
+    const { keeper, failures } = keeperOf({ query: () => Promise.reject(new Error('down')) });
+    expect(await keeper.run()).toBe(false);
+    expect(await failures()).toBe(1);
   });
 
   it('serve one request from one partition of its class and month', async () => {
@@ -190,6 +188,22 @@ describe('partitions of request_log', () => {
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
     // One month of each class.
     expect(plan.match(/ on request_log_d\d+_\d{4}_\d\d/g)).toHaveLength(3);
+  });
+});
+
+describe('the migration', () => {
+  it('can be taken back, and made again', async () => {
+    const fresh = await requestLogDatabase();
+    const runner = { query: (sql: string) => fresh.owner.query(sql) } as unknown as QueryRunner;
+    const migration = new RequestLog1763600100000();
+    await migration.down(runner);
+    const left = await fresh.owner.query(
+      `SELECT relname FROM pg_class WHERE relname LIKE 'request_log%'
+        UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE '%request_log%'`,
+    );
+    expect(left).toEqual([]);
+    await migration.up(runner);
+    await fresh.close();
   });
 });
 

@@ -111,7 +111,7 @@ test('a hundred calls with a new key share one look-up', async () => {
   expect((await answers[0])?.kind).toBe('known');
 });
 
-test('a revoked key is refused within 1 s on every replica', async () => {
+test('a revoked key is refused within 1 s on every replica', async ({ annotate }) => {
   const other = await db.connect();
   cleanups.push(() => other.close());
   const replicas = [await directoryOn(db.database), await directoryOn(other)];
@@ -121,10 +121,10 @@ test('a revoked key is refused within 1 s on every replica', async () => {
   const refused = (): boolean =>
     replicas.every((replica) => (replica.find(tenant.apiKey) as Authentication).kind === 'revoked');
   const tookMs = await until(refused, 1_000);
-  console.info(`revocation by notification: ${tookMs.toFixed(1)} ms`);
+  await annotate(`revocation by notification: ${tookMs.toFixed(1)} ms`);
 });
 
-test('a revoked key is refused within 1 s where notifications are lost', async () => {
+test('a revoked key is refused within 1 s where notifications are lost', async ({ annotate }) => {
   const database = await db.connect();
   cleanups.push(() => database.close());
   database.listen = () => () => undefined;
@@ -135,7 +135,7 @@ test('a revoked key is refused within 1 s where notifications are lost', async (
   const refused = (): boolean =>
     (directory.find(tenant.apiKey) as Authentication).kind === 'revoked';
   const tookMs = await until(refused, 1_000);
-  console.info(`revocation by poll: ${tookMs.toFixed(1)} ms`);
+  await annotate(`revocation by poll: ${tookMs.toFixed(1)} ms`);
 });
 
 test('suspension, allow-lists, project and provider keys are taken in without being asked for', async () => {
@@ -178,7 +178,9 @@ test('an expired key is refused by the clock alone, and a rotated one until its 
   expect(directory.find(rotated.token)).toMatchObject({ kind: 'known' });
 });
 
-test('while the database is away known keys work, known refusals stay, an unknown key is unavailable', async () => {
+test('while the database is away known keys work, known refusals stay, an unknown key is unavailable', async ({
+  annotate,
+}) => {
   const { gate, database } = await gated();
   const directory = await directoryOn(database);
   const [good, revoked] = [await db.createTenant(), await db.createTenant()];
@@ -196,7 +198,7 @@ test('while the database is away known keys work, known refusals stay, an unknow
   gate.open();
   const refused = (): boolean => (directory.find(good.apiKey) as Authentication).kind === 'revoked';
   const tookMs = await until(refused, 3_000);
-  console.info(`revocation after reconnect: ${tookMs.toFixed(0)} ms`);
+  await annotate(`revocation after reconnect: ${tookMs.toFixed(0)} ms`);
 });
 
 test('a database that accepts and never answers makes an unknown key unavailable within 2 s', async () => {
@@ -221,7 +223,7 @@ test('the sandbox is for the first organization, outside production, until it ha
   await until(async () => !(await principalOf(development.find(first.apiKey))).sandbox, 1_000);
 });
 
-test('an answer from memory costs a few microseconds', async () => {
+test('an answer from memory costs a few microseconds', async ({ annotate }) => {
   const tenant = await db.createTenant();
   const directory = await directoryOn(db.database);
   await directory.find(tenant.apiKey);
@@ -230,6 +232,6 @@ test('an answer from memory costs a few microseconds', async () => {
   const start = performance.now();
   for (let i = 0; i < rounds; i += 1) directory.find(tenant.apiKey);
   const microseconds = ((performance.now() - start) * 1_000) / rounds;
-  console.info(`find(): ${microseconds.toFixed(2)} us`);
+  await annotate(`find(): ${microseconds.toFixed(2)} us`);
   expect(microseconds).toBeLessThan(20);
 });

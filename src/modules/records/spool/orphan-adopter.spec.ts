@@ -157,6 +157,22 @@ describe('adoption', () => {
     expect(rig.database.rows.size).toBe(1);
   });
 
+  it('clears away what a process left that died while it made its directory', async () => {
+    const rig = new RecorderRig();
+    const dead = rig.process();
+    rig.files.fail('rename', 'EIO');
+    dead.recorder.start(startOf(1), noted);
+    dead.turn();
+    rig.files.fail('rename', null);
+    dead.kill();
+    const survivor = rig.process();
+    await survivor.adopt();
+    expect(rig.files.paths()).toHaveLength(1);
+    rig.time.advance(60_000);
+    await survivor.adopt();
+    expect(rig.files.paths()).toEqual([]);
+  });
+
   it('survives a directory that cannot be read', () => {
     const rig = new RecorderRig();
     const dead = rig.process();

@@ -4,9 +4,9 @@ import { safeError } from '../../../platform/telemetry/logger.js';
 import type { RecordContext } from '../record-context.js';
 import type { Backlog, RecordQueue } from '../record-queue.js';
 import { OrphanReplay } from './orphan-replay.js';
-import { isAlive, type ProcessIdentity } from './process-identity.js';
+import { STALE_AFTER_MS, isAlive, type ProcessIdentity } from './process-identity.js';
 import { isErrno } from './spool-files.js';
-import { INSTANCE_NAME, adoptedIn, ownerFile, type SpoolHome } from './spool-home.js';
+import { DRAFT_PREFIX, INSTANCE_NAME, adoptedIn, ownerFile, type SpoolHome } from './spool-home.js';
 
 export const LOOK_FOR_ORPHANS_MS = 10_000;
 /** Directories examined, and taken, at one look; the rest wait for the next. */
@@ -41,6 +41,7 @@ export class OrphanAdopter implements Backlog {
     try {
       if (!this.#looked) this.#retryUnreadable();
       this.#looked = true;
+      this.#removeDrafts();
       const orphans = this.#orphans();
       for (const name of orphans) this.#take(path.join(this.context.root, name), name);
       return orphans.length;
@@ -141,6 +142,19 @@ export class OrphanAdopter implements Backlog {
     const to = path.join(this.home.adoptedPath, randomUUID());
     files.rename(aside, to);
     this.#replays.push(new OrphanReplay(this.context, to));
+  }
+
+  /** What a process left that died while it made its directory: nothing was in it yet. */
+  #removeDrafts(): void {
+    const { files, root, clock } = this.context;
+    const drafts = files.list(root).filter((name) => name.startsWith(DRAFT_PREFIX));
+    for (const name of drafts.slice(0, EXAMINED_PER_LOOK)) {
+      const owner = ownerFile(path.join(root, name));
+      const stat = files.stat(owner) ?? files.stat(path.join(root, name));
+      if (stat === null || clock.nowMs() - stat.modifiedMs < STALE_AFTER_MS) continue;
+      files.removeFile(owner);
+      files.removeDirectory(path.join(root, name));
+    }
   }
 
   #bytesUnder(directory: string, depth: number): number {

@@ -10,6 +10,9 @@ const ADOPTED = 'adopted';
 /** Without a heartbeat for this long, somebody may already have taken the directory. */
 const DOUBT_AFTER_MS = STALE_AFTER_MS / 2;
 
+/** A directory that its process has not finished making. */
+export const DRAFT_PREFIX = '.new-';
+
 /** Names of instances' directories; anything else under the root is not an instance's. */
 export const INSTANCE_NAME = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -46,7 +49,7 @@ export class SpoolHome {
   ensure(): void {
     if (this.#made) return;
     const { files, root, clock } = this.context;
-    const draft = path.join(root, `.new-${this.#id}`);
+    const draft = path.join(root, `${DRAFT_PREFIX}${this.#id}`);
     files.makeDirectory(draft);
     files.writeText(ownerFile(draft), JSON.stringify(this.identity));
     files.rename(draft, this.path);
@@ -84,12 +87,17 @@ export class SpoolHome {
   /** Gives the directory up: removed if nothing is left in it, else free for anybody to adopt. */
   release(): void {
     if (!this.#made) return;
-    const { files } = this.context;
-    files.removeFile(ownerFile(this.path));
-    for (const directory of [this.adoptedPath, this.path]) {
-      if (files.list(directory).length === 0) files.removeDirectory(directory);
-    }
     this.#made = false;
+    const { files, log } = this.context;
+    try {
+      files.removeFile(ownerFile(this.path));
+      for (const directory of [this.adoptedPath, this.path]) {
+        if (files.list(directory).length === 0) files.removeDirectory(directory);
+      }
+    } catch (error) {
+      // Still owned on paper, it is adopted once this process is gone.
+      log.warn('spool_release_failed', { err: safeError(error) });
+    }
   }
 }
 
