@@ -1,4 +1,3 @@
-import { request } from 'undici';
 import { HELP, parseOptions, type ReplayOptions } from './replay/options.js';
 import { showProgress } from './replay/progress.js';
 import { openPrompts, type PromptFile } from './replay/prompt-rows.js';
@@ -6,9 +5,8 @@ import { runReplay } from './replay/replay-run.js';
 import { SpendLimit } from './replay/spend-limit.js';
 import { summaryTable } from './replay/summary-table.js';
 import { Tally } from './replay/tally.js';
-import { upstreamOf, type UpstreamKind } from './replay/upstream-check.js';
+import { probeUpstream } from './replay/upstream-check.js';
 
-const PROBE_TIMEOUT_MS = 10_000;
 const NOTHING_SENT = 2;
 
 process.exitCode = await main();
@@ -26,9 +24,12 @@ async function main(): Promise<number> {
   } catch (error) {
     return refuse(`The prompts cannot be read: ${(error as Error).message}`);
   }
-  const upstream = await probe(options.url);
+  const upstream = await probeUpstream(options);
   if (upstream.kind === 'unreachable') {
-    return refuse(`No gateway answers at ${options.url} (${upstream.message}). Is it running?`);
+    return refuse(`No gateway answers at ${options.url} (${upstream.reason}). Is it running?`);
+  }
+  if (upstream.kind === 'key_refused') {
+    return refuse(`The gateway at ${options.url} does not know this key.`);
   }
   if (upstream.kind === 'real' && options.spendUsd === null) {
     return refuse(
@@ -80,24 +81,7 @@ async function replayAndReport(
   return summary.failed > 0 ? 1 : 0;
 }
 
-async function probe(url: string): Promise<UpstreamKind> {
-  try {
-    const { headers, body } = await request(`${url}/readyz`, {
-      headersTimeout: PROBE_TIMEOUT_MS,
-      bodyTimeout: PROBE_TIMEOUT_MS,
-    });
-    return { kind: upstreamOf(headers, await body.text()) };
-  } catch (error) {
-    return { kind: 'unreachable', message: messageOf(error) };
-  }
-}
-
 function refuse(message: string): number {
   process.stderr.write(`${message}\n`);
   return NOTHING_SENT;
-}
-
-function messageOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  return code ?? message ?? 'unknown error';
 }

@@ -1,5 +1,6 @@
 import type { Api } from './options.js';
 import type { PromptRow, PromptTool } from './prompt-rows.js';
+import { keyHeader } from './upstream-check.js';
 
 /** One HTTP call, ready to be sent. */
 export interface CallRequest {
@@ -53,7 +54,7 @@ function chatCall(row: PromptRow, terms: CallTerms, model: string): CallRequest 
     ...(stream && api === 'openai' ? { stream_options: { include_usage: true } } : {}),
   };
   const path = api === 'groq' ? '/groq/openai/v1/chat/completions' : '/openai/v1/chat/completions';
-  return call(path, { authorization: `Bearer ${key}` }, body, model, stream);
+  return call(path, keyHeader(api, key), body, model, stream);
 }
 
 function asFunction(tool: PromptTool): object {
@@ -75,7 +76,7 @@ function messageCall(row: PromptRow, terms: CallTerms, model: string): CallReque
     ...optional('tools', tools),
     ...(stream ? { stream } : {}),
   };
-  const headers = { 'x-api-key': key, 'anthropic-version': '2026-10-21' };
+  const headers = { ...keyHeader('anthropic', key), 'anthropic-version': '2026-10-21' };
   return call('/anthropic/v1/messages', headers, body, model, stream);
 }
 
@@ -89,7 +90,7 @@ function generateCall(row: PromptRow, terms: CallTerms, model: string): CallRequ
   };
   const action = stream ? 'streamGenerateContent?alt=sse' : 'generateContent';
   const path = `/google/v1beta/models/${encodeURIComponent(model)}:${action}`;
-  return call(path, { 'x-goog-api-key': key }, body, model, stream);
+  return call(path, keyHeader('google', key), body, model, stream);
 }
 
 function optional(name: string, list: readonly unknown[]): Record<string, unknown> {

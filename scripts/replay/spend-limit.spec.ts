@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { SpendLimit } from './spend-limit.js';
-import { upstreamOf } from './upstream-check.js';
 
 const AT_MS = Date.parse('2026-11-20');
 const MODEL = 'gpt-4o';
@@ -34,18 +33,5 @@ describe('SpendLimit', () => {
   test('a model without a price is not called', () => {
     const limit = new SpendLimit(10, 'openai', AT_MS);
     expect(limit.reserve('no-such-model', 10, 10)).toEqual({ kind: 'unpriced' });
-  });
-});
-
-describe('upstreamOf', () => {
-  test.each([
-    [{}, '{"status":"ready","upstream":"sandbox"}', 'sandbox'],
-    [{ 'x-shunt-sandbox': '1' }, 'not found', 'sandbox'],
-    [{}, '{"upstream":"real"}', 'real'],
-    [{}, '{"status":"ready"}', 'real'],
-    [{}, 'null', 'real'],
-    [{}, '<html>', 'real'],
-  ])('%j %s is %s: whatever does not say sandbox is real', (headers, body, expected) => {
-    expect(upstreamOf(headers, body)).toBe(expected);
   });
 });

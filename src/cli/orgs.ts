@@ -38,7 +38,9 @@ const create: Command = {
     const name = requiredText(args, 'name');
     const email = text(args, 'owner-email');
     const owner = email === undefined ? null : await ensureUser(session, email);
-    const organization = await session.organizations.create({ name });
+    // The first one has the sandbox outside production, whoever makes it.
+    const isFirst = (await session.organizations.list()).length === 0;
+    const organization = await session.organizations.create({ name, isFirst });
     if (owner) await session.organizations.addMember(organization.id, owner.userId, 'owner');
     return {
       json: { ...organization, ownerPassword: owner?.password ?? null },

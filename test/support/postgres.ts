@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ApiKeyService } from '../../src/modules/api-keys/api-key.service.js';
@@ -15,6 +15,7 @@ import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
 } from '../../src/platform/embedded-postgres/start-embedded-postgres.js';
+import { countUsers } from '../../src/platform/embedded-postgres/users-of-server.js';
 import { Database, type DatabaseOptions } from '../../src/platform/postgres/database.js';
 import { migrate } from '../../src/platform/postgres/migrate.js';
 import { withConnection } from '../../src/platform/postgres/single-connection.js';
@@ -54,6 +55,7 @@ export interface TestDatabase {
 }
 
 const logger = createLogger('silent');
+const DIRECTORY_PREFIX = 'shunt-test-postgres-';
 
 /**
  * One server per spec file, in a directory of its own under the system's: specs that run at the same time share
@@ -93,7 +95,8 @@ export async function testDatabase(options: { migrated?: boolean } = {}): Promis
 }
 
 async function startServer(): Promise<{ postgres: EmbeddedPostgres; dir: string }> {
-  const dir = mkdtempSync(path.join(tmpdir(), 'shunt-test-postgres-'));
+  await stopOrphans();
+  const dir = mkdtempSync(path.join(tmpdir(), DIRECTORY_PREFIX));
   // Passable for the user that the server drops to when the tests run as root.
   chmodSync(dir, 0o711);
   const postgres = await startEmbeddedPostgres({
@@ -102,6 +105,23 @@ async function startServer(): Promise<{ postgres: EmbeddedPostgres; dir: string 
     durable: false,
   });
   return { postgres, dir };
+}
+
+/** A spec that was killed could not stop its server: the next one does. */
+async function stopOrphans(): Promise<void> {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(DIRECTORY_PREFIX))) {
+    const home = path.join(tmpdir(), name, 'postgres');
+    const noted = path.join(home, 'users');
+    try {
+      // Without a note its spec is just starting or ending.
+      if (!existsSync(noted) || readdirSync(noted).length === 0 || countUsers(home) > 0) continue;
+      const orphan = await startEmbeddedPostgres({ dir: home, logger, durable: false });
+      await orphan.stop();
+      rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
+    } catch {
+      // Another spec is clearing it away.
+    }
+  }
 }
 
 async function stopServer(): Promise<void> {

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Sandbox } from '../../../src/sandbox/server.js';
+import { startGateway } from '../../support/gateway.js';
 import { awaitTrace, startTestSandbox } from '../../support/sandbox.js';
 
 const ENTRY = fileURLToPath(new URL('../../../dist/scripts/replay.js', import.meta.url));
@@ -16,9 +17,11 @@ const ENTRY = fileURLToPath(new URL('../../../dist/scripts/replay.js', import.me
 let sandbox: Sandbox;
 let directory: string;
 let prompts: string;
-/** Answers `/readyz` as a gateway before a real provider does, and counts every other call. */
+/** Answers as a gateway before a real provider does: nothing says sandbox. Counts what would cost money. */
 let real: Server;
 let callsToReal = 0;
+/** Knows no key. */
+let refusing: Server;
 
 beforeAll(async () => {
   sandbox = await startTestSandbox();
@@ -27,14 +30,19 @@ beforeAll(async () => {
   const rows = Array.from({ length: 40 }, (_, at) => JSON.stringify({ prompt: `Prompt ${at}` }));
   writeFileSync(prompts, gzipSync(`${rows.join('\n')}\nnonsense\n`));
   real = createServer((request, response) => {
-    if (request.url !== '/readyz') callsToReal += 1;
-    response.end(request.url === '/readyz' ? '{"upstream":"real"}' : '{}');
+    if (request.method === 'POST') callsToReal += 1;
+    response.end('{}');
   }).listen(0, '127.0.0.1');
   await once(real, 'listening');
+  refusing = createServer((_request, response) => {
+    response.writeHead(401).end('{}');
+  }).listen(0, '127.0.0.1');
+  await once(refusing, 'listening');
 });
 afterAll(async () => {
   await sandbox.close();
   real.close();
+  refusing.close();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -48,7 +56,7 @@ async function replay(
   args: readonly string[],
   during?: (kill: (signal: NodeJS.Signals) => void) => Promise<void>,
 ): Promise<Run> {
-  const child = spawn(process.execPath, [ENTRY, '--key', 'k', ...args]);
+  const child = spawn(process.execPath, [ENTRY, '--key', 'shunt_any', ...args]);
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk) => (out += String(chunk)));
   child.stderr.on('data', (chunk) => (err += String(chunk)));
@@ -58,13 +66,14 @@ async function replay(
   return { code, out, err };
 }
 
-const originOfReal = (): string => `http://127.0.0.1:${(real.address() as AddressInfo).port}`;
+const originOf = (server: Server): string =>
+  `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 test.each(['openai', 'anthropic', 'google', 'groq'])(
   'prompts are sent once each over %s, whole and streamed, and accounted for',
   async (api) => {
     const args = ['--url', sandbox.origin, '--file', prompts, '--api', api];
-    const before = sandbox.stats().requests;
+    sandbox.resetStats();
     const { code, out } = await replay([...args, '--rate', '200', '--stream', '0.5', '--json']);
     expect(JSON.parse(out)).toMatchObject({
       upstream: 'sandbox',
@@ -74,20 +83,35 @@ test.each(['openai', 'anthropic', 'google', 'groq'])(
       malformed: [{ line: 41, reason: 'not JSON' }],
       callsWithoutUsage: 0,
     });
-    expect(sandbox.stats().requests - before).toBe(40);
+    const sent = Object.entries(sandbox.stats().requestsByRoute);
+    const calls = sent.filter(([route]) => !route.endsWith('/models'));
+    expect(calls.reduce((sum, [, count]) => sum + count, 0)).toBe(40);
     expect(code).toBe(0);
   },
 );
 
+test('a gateway in sandbox mode is known as one: nothing has to be spent', async () => {
+  const gateway = await startGateway();
+  try {
+    const args = ['--url', gateway.origin, '--key', gateway.projectKey, '--file', prompts];
+    const { code, out } = await replay([...args, '--rate', '100', '--stream', '0.5', '--json']);
+    expect(JSON.parse(out)).toMatchObject({ upstream: 'sandbox', succeeded: 40, spentUsd: null });
+    expect(code).toBe(0);
+    expect(await gateway.records()).toHaveLength(41);
+  } finally {
+    await gateway.stop();
+  }
+});
+
 test('a real upstream is refused without --spend, before any call', async () => {
-  const { code, err } = await replay(['--url', originOfReal(), '--file', prompts]);
+  const { code, err } = await replay(['--url', originOf(real), '--file', prompts]);
   expect(err).toContain('--spend');
   expect(code).toBe(2);
   expect(callsToReal).toBe(0);
 });
 
 test('with --spend it ends before the amount can be passed', async () => {
-  const args = ['--url', originOfReal(), '--file', prompts, '--rate', '500', '--json'];
+  const args = ['--url', originOf(real), '--file', prompts, '--rate', '500', '--json'];
   const { out, err } = await replay([...args, '--spend', '0.05']);
   expect(err).toContain('spend limit');
   // An answer without usage counts as the most that it could have cost: 512 tokens at 15 USD a million.
@@ -98,12 +122,18 @@ test('with --spend it ends before the amount can be passed', async () => {
 
 test('an interruption ends the run with the summary so far', async () => {
   const args = ['--url', sandbox.origin, '--file', prompts, '--rate', '2'];
-  const before = sandbox.stats().requests;
+  sandbox.resetStats();
   const { out } = await replay(args, async (kill) => {
-    await awaitTrace(sandbox.origin, (trace) => trace.finished && trace.sequence > before);
+    await awaitTrace(sandbox.origin, (trace) => trace.finished && trace.method === 'POST');
     kill('SIGINT');
   });
   expect(out).toMatch(/calls\s+[1-9]/);
+});
+
+test('a key that the gateway does not know is said to be so', async () => {
+  const { code, err } = await replay(['--url', originOf(refusing), '--file', prompts]);
+  expect(err).toContain('key');
+  expect(code).toBe(2);
 });
 
 test('a gateway that does not run is said to be missing', async () => {
