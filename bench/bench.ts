@@ -13,13 +13,14 @@ const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '7' },
     concurrency: { type: 'string', default: '16' },
+    only: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
 if (options.help) {
-  console.log('npm run bench -- [--rounds 7] [--concurrency 16] [--json]');
+  console.log('npm run bench -- [--rounds 7] [--concurrency 16] [--only stream] [--json]');
   process.exit(0);
 }
 
@@ -100,7 +101,7 @@ async function startAll(): Promise<{ list: Measured[]; stop(): Promise<void> }> 
 async function measureAll(list: readonly Measured[]): Promise<void> {
   const rounds = Number(options.rounds);
   const rows: Record<string, unknown>[] = [];
-  for (const scenario of SCENARIOS) {
+  for (const scenario of SCENARIOS.filter(({ name }) => name.includes(options.only))) {
     const loaded = await takeTurns(list, scenario, rounds, Number(options.concurrency));
     const alone = await takeTurns(
       list,

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { AppConfig } from './config/app-config.js';
 import { CallAccountant } from './gateway/call-accountant.js';
 import { GatewayMetrics } from './gateway/gateway.metrics.js';
@@ -22,9 +21,8 @@ import { TokenEstimator } from './modules/tokenizer/token-estimator.js';
 import type { Probe } from './operations/readiness.js';
 import { systemClock } from './platform/clock.js';
 import { SecretBox } from './platform/crypto/secret-box.js';
-import { startEmbeddedPostgres } from './platform/embedded-postgres/start-embedded-postgres.js';
 import { Database } from './platform/postgres/database.js';
-import { migrate } from './platform/postgres/migrate.js';
+import { openDatabase } from './platform/postgres/open-database.js';
 import { RedisConnection } from './platform/redis/redis-connection.js';
 import type { Logger } from './platform/telemetry/logger.js';
 import { Metrics } from './platform/telemetry/metrics.js';
@@ -47,28 +45,40 @@ export interface Engine {
 
 const FLUSH_MS_MAX = 10_000;
 
+type Closers = (() => unknown)[];
+
+/** What each part needs to start; what it opens, it adds to `closers`. */
+interface Start {
+  readonly config: AppConfig;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly closers: Closers;
+}
+
 export async function startEngine(
   config: AppConfig,
   logger: Logger,
   limits: UpstreamLimits = PASSTHROUGH_LIMITS,
 ): Promise<Engine> {
-  const closers: (() => unknown)[] = [];
+  const closers: Closers = [];
+  const start: Start = { config, logger, metrics: new Metrics(), closers };
   const stop = async (): Promise<void> => {
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
-    const metrics = new Metrics();
-    const database = await openDatabase(config, logger, closers);
+    const { metrics } = start;
+    metrics.collectProcess();
+    const opened = await openDatabase(config, logger);
+    closers.push(() => opened.close());
+    const { database } = opened;
     const secretBox = new SecretBox(config.encryptionKeys);
     const catalog = buildCatalog();
     await snapshotCatalog(database, catalog);
     const bootstrapped = await bootstrap({ database, secretBox, config });
-    const recorder = startRecorder(config, logger, metrics, database, closers);
-    const principals = new PrincipalDirectory(database, secretBox, systemClock, logger, config);
-    principals.start();
-    closers.push(() => principals.stop());
-    const { limiter, probe } = startLimiter(config, logger, closers);
-    const upstreams = await openUpstreams(config, limits, closers);
+    const recorder = startRecorder(start, database);
+    const principals = await startDirectory(start, opened.runtimeUrl, secretBox);
+    const { limiter, probe } = startLimiter(start);
+    const upstreams = await openUpstreams(start, limits);
     const estimator = new TokenEstimator();
     closers.push(() => estimator.close());
     const accountant = new CallAccountant({
@@ -108,38 +118,25 @@ export async function startEngine(
   }
 }
 
-async function openDatabase(
-  config: AppConfig,
-  logger: Logger,
-  closers: (() => unknown)[],
-): Promise<Database> {
-  const urls = config.database ?? (await embeddedUrls(config, logger, closers));
-  await migrate({ ownerUrl: urls.migrationUrl, runtimeUrl: urls.url, logger });
-  const database = await Database.connect({ url: urls.url, logger });
-  closers.push(() => database.close());
-  if (config.production) await database.assertSafeRuntimeLogin();
-  return database;
-}
+/** Look-ups of keys have connections of their own: batches of records must not delay them, nor a revocation. */
+const DIRECTORY_POOL = { poolSize: 4, statementTimeoutMs: 2_000, connectTimeoutMs: 2_000 };
 
-async function embeddedUrls(
-  config: AppConfig,
-  logger: Logger,
-  closers: (() => unknown)[],
-): Promise<NonNullable<AppConfig['database']>> {
-  const server = await startEmbeddedPostgres({
-    dir: path.join(config.dataDir, 'postgres'),
-    logger,
-  });
-  closers.push(() => server.stop());
-  return { url: server.runtimeUrl, migrationUrl: server.ownerUrl };
+async function startDirectory(
+  { config, logger, closers }: Start,
+  url: string,
+  secretBox: SecretBox,
+): Promise<PrincipalDirectory> {
+  const database = await Database.connect({ url, logger, ...DIRECTORY_POOL });
+  closers.push(() => database.close());
+  const principals = new PrincipalDirectory(database, secretBox, systemClock, logger, config);
+  await principals.start();
+  closers.push(() => principals.stop());
+  return principals;
 }
 
 function startRecorder(
-  config: AppConfig,
-  logger: Logger,
-  metrics: Metrics,
+  { config, logger, metrics, closers }: Start,
   database: Database,
-  closers: (() => unknown)[],
 ): CallRecorder {
   const recorder = new CallRecorder({
     dataDir: config.dataDir,
@@ -159,11 +156,10 @@ function startRecorder(
   return recorder;
 }
 
-function startLimiter(
-  config: AppConfig,
-  logger: Logger,
-  closers: (() => unknown)[],
-): { limiter: RequestLimiter; probe: Readonly<Record<string, Probe>> } {
+function startLimiter({ config, logger, closers }: Start): {
+  limiter: RequestLimiter;
+  probe: Readonly<Record<string, Probe>>;
+} {
   if (config.redisUrl === null) return { limiter: new LocalRequestLimiter(systemClock), probe: {} };
   const redis = new RedisConnection(config.redisUrl, logger);
   const limiter = new LeasedRequestLimiter(systemClock, new RedisLeaseStore(redis));
@@ -180,9 +176,8 @@ function startLimiter(
 
 /** The sandbox runs beside the real providers, for the organization that has no provider key yet. */
 async function openUpstreams(
-  config: AppConfig,
+  { config, closers }: Start,
   limits: UpstreamLimits,
-  closers: (() => unknown)[],
 ): Promise<Upstreams> {
   const sandbox = config.production ? null : await startSandbox();
   if (sandbox !== null) closers.push(() => sandbox.close());
