@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Organizations and what belongs to them: projects, members, keys. Row security is forced on each tenant table,
+ * Organizations and what belongs to them: projects, members, keys, negotiated prices. Row security is forced on each tenant table,
  * so that a query sees one organization's rows and a query without an organization sees none; the schema, not
  * the code above it, keeps tenants apart.
  *
@@ -13,6 +13,7 @@ export class Tenancy1763600000000 implements MigrationInterface {
     await runner.query('CREATE EXTENSION IF NOT EXISTS citext');
     await runner.query(PEOPLE);
     await runner.query(TENANTS);
+    await runner.query(AGREEMENTS);
     await runner.query(CHANGES);
     for (const table of TENANT_TABLES) await runner.query(isolate(table, 'org_id'));
     await runner.query(isolate('organizations', 'id'));
@@ -24,9 +25,11 @@ export class Tenancy1763600000000 implements MigrationInterface {
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(`
       DROP FUNCTION find_principal(bytea);
-      DROP TABLE tenancy_changes, tenancy_version, provider_keys, api_keys, projects, memberships,
-                 organizations, operators, users;
+      DROP VIEW live_negotiated_prices;
+      DROP TABLE tenancy_changes, tenancy_version, negotiated_prices, provider_keys, api_keys, projects,
+                 memberships, organizations, operators, users;
       DROP FUNCTION note_tenancy_change();
+      DROP FUNCTION refuse_change();
     `);
   }
 }
@@ -36,6 +39,7 @@ const TENANT_TABLES = [
   'projects',
   'api_keys',
   'provider_keys',
+  'negotiated_prices',
   'tenancy_changes',
 ] as const;
 
@@ -139,6 +143,55 @@ const TENANTS = `
   CREATE UNIQUE INDEX provider_keys_one_live ON provider_keys (org_id, provider) WHERE revoked_at IS NULL;
 `;
 
+/** What no entry of an agreement may hold, as a path of SQL/JSON: an amount that is not a whole decimal number. */
+const NOT_AMOUNT = '? (@.type() != "string" || !(@ like_regex "^(0|[1-9][0-9]{0,29})$"))';
+
+/**
+ * What an organization agreed with a provider. Entries are only ever added to: a correction is a later revision
+ * of the same day. They go away with their organization alone, hence no trigger on DELETE, which nobody but the
+ * owner of the schema has.
+ *
+ * `live_negotiated_prices` are those that can still price a call: of each model the agreement in force and the ones
+ * to come, in their latest revision, and for a day what they replaced, because calls that began under it are still
+ * under way.
+ */
+const AGREEMENTS = `
+  CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+  END $$;
+
+  CREATE TABLE negotiated_prices (
+    org_id uuid NOT NULL REFERENCES organizations (id),
+    provider text NOT NULL CHECK (provider IN ('openai', 'anthropic', 'google', 'groq')),
+    model text NOT NULL CHECK (length(model) BETWEEN 1 AND 200),
+    -- A day (UTC), because a record names the agreement that priced it by day and revision.
+    effective_from timestamptz NOT NULL CHECK (extract(epoch FROM effective_from) % 86400 = 0),
+    revision integer NOT NULL DEFAULT 0 CHECK (revision >= 0),
+    -- Nano-USD per million units, as decimal strings, by dimension.
+    prices jsonb NOT NULL
+      CHECK (jsonb_typeof(prices) = 'object' AND NOT jsonb_path_exists(prices, '$.* ${NOT_AMOUNT}')),
+    tiers jsonb NOT NULL DEFAULT '[]'
+      CHECK (jsonb_typeof(tiers) = 'array' AND NOT jsonb_path_exists(tiers, '$[*].prices.* ${NOT_AMOUNT}')),
+    entered_by text NOT NULL,
+    entered_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (org_id, provider, model, effective_from, revision)
+  );
+  CREATE TRIGGER negotiated_prices_append_only BEFORE UPDATE OR TRUNCATE ON negotiated_prices
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+  CREATE VIEW live_negotiated_prices WITH (security_invoker = true) AS
+    SELECT org_id, provider, model, (extract(epoch FROM effective_from) * 1000)::bigint AS effective_from_ms,
+           revision, prices, tiers
+      FROM (SELECT latest.*, lead(effective_from) OVER (
+                     PARTITION BY org_id, provider, model ORDER BY effective_from) AS replaced_from
+              FROM (SELECT DISTINCT ON (org_id, provider, model, effective_from)
+                           org_id, provider, model, effective_from, revision, prices, tiers
+                      FROM negotiated_prices
+                     ORDER BY org_id, provider, model, effective_from, revision DESC) AS latest) AS dated
+     WHERE replaced_from IS NULL OR replaced_from > now() - interval '1 day';
+`;
+
 /**
  * How replicas learn of a change: at commit a counter is bumped, the organization's row in `tenancy_changes`
  * takes its value, and a notification goes out. The notification is fast, the counter cannot be missed.
@@ -172,7 +225,7 @@ const CHANGES = `
     RETURN NULL;
   END $$;
   REVOKE ALL ON FUNCTION note_tenancy_change() FROM PUBLIC;
-${['organizations', 'projects', 'api_keys', 'provider_keys']
+${['organizations', 'projects', 'api_keys', 'provider_keys', 'negotiated_prices']
   .map(
     (table) => `
   CREATE CONSTRAINT TRIGGER ${table}_changed AFTER INSERT OR UPDATE OR DELETE ON ${table}
@@ -201,6 +254,7 @@ const EXTRA_POLICIES = `
   CREATE POLICY owner_reads ON projects FOR SELECT TO CURRENT_USER USING (true);
   CREATE POLICY owner_reads ON api_keys FOR SELECT TO CURRENT_USER USING (true);
   CREATE POLICY owner_reads ON provider_keys FOR SELECT TO CURRENT_USER USING (true);
+  CREATE POLICY owner_reads ON negotiated_prices FOR SELECT TO CURRENT_USER USING (true);
   CREATE POLICY owner_notes ON tenancy_changes TO CURRENT_USER USING (true) WITH CHECK (true);
 
   CREATE POLICY directory ON organizations FOR SELECT
@@ -210,6 +264,9 @@ const EXTRA_POLICIES = `
   CREATE POLICY own ON memberships FOR SELECT
     USING (user_id = nullif(current_setting('shunt.user_id', true), '')::uuid);
 `;
+
+/** More cannot be entered; that nothing is left out here, the entry sees to. */
+const NEGOTIATED_PRICES_MAX = 1000;
 
 /**
  * The one look-up before a tenant is known. It answers only who holds a key whose SHA-256 was given, expired
@@ -225,7 +282,7 @@ const FIND_PRINCIPAL = `
       org_providers text[], org_models text[], is_first boolean, hash_key_sealed bytea,
       project_disabled boolean, strict boolean, default_model text, body_limit_bytes integer,
       project_providers text[], project_models text[], allowed_paths text[],
-      provider_keys jsonb
+      provider_keys jsonb, negotiated_prices jsonb
     )
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce((SELECT c.version FROM public.tenancy_changes c WHERE c.org_id = k.org_id), 0),
@@ -239,6 +296,13 @@ const FIND_PRINCIPAL = `
                       'id', v.id, 'provider', v.provider, 'sealed', encode(v.sealed, 'base64')))
                FROM public.provider_keys v
               WHERE v.org_id = k.org_id AND v.revoked_at IS NULL
+           ), '[]'::jsonb),
+           coalesce((
+             SELECT jsonb_agg(to_jsonb(n) - 'org_id')
+               FROM (SELECT * FROM public.live_negotiated_prices l
+                      WHERE l.org_id = k.org_id
+                      ORDER BY l.effective_from_ms, l.provider, l.model
+                      LIMIT ${NEGOTIATED_PRICES_MAX}) AS n
            ), '[]'::jsonb)
       FROM public.api_keys k
       JOIN public.organizations o ON o.id = k.org_id
@@ -276,5 +340,7 @@ const GRANTS = `
   GRANT UPDATE (name, expires_at, revoked_at) ON api_keys TO shunt_runtime;
   GRANT SELECT, INSERT ON provider_keys TO shunt_runtime;
   GRANT UPDATE (sealed, key_id, revoked_at) ON provider_keys TO shunt_runtime;
+  GRANT SELECT, INSERT ON negotiated_prices TO shunt_runtime;
+  GRANT SELECT ON live_negotiated_prices TO shunt_runtime;
   GRANT SELECT ON tenancy_version, tenancy_changes TO shunt_runtime;
 `;

@@ -6,7 +6,7 @@ import type { FastifyServerFactory } from 'fastify';
 import { AppModule } from './app.module.js';
 import type { AppConfig } from './config/app-config.js';
 import { startEngine, type Engine } from './engine.js';
-import { createGatewayServer } from './gateway/gateway.server.js';
+import { createGatewayServer, refuseUnreadable } from './gateway/gateway.server.js';
 import type { UpstreamLimits } from './gateway/stages/forward.js';
 import { NestLogger } from './platform/telemetry/nest-logger.js';
 import type { Logger } from './platform/telemetry/logger.js';
@@ -47,6 +47,7 @@ async function createNest(engine: Engine, logger: Logger): Promise<NestFastifyAp
   const adapter = new FastifyAdapter({
     serverFactory,
     trustProxy: [...config.trustedProxies],
+    clientErrorHandler: refuseUnreadable,
     forceCloseConnections: 'idle',
   });
   const nest = await NestFactory.create<NestFastifyApplication>(

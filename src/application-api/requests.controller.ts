@@ -64,9 +64,12 @@ export class RequestsController {
   }
 }
 
+/** What a database's timestamps hold, and no call is older or younger. */
+const PERIOD_MS_MAX = Date.UTC(9999, 0);
+
 function timeOf(name: string, text: string): number {
   const ms = Date.parse(text);
-  if (!Number.isNaN(ms)) return ms;
+  if (ms >= 0 && ms <= PERIOD_MS_MAX) return ms;
   throw refused(
     400,
     'invalid_period',

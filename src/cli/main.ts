@@ -6,6 +6,7 @@ import { CliError, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { keyCommands } from './keys.js';
 import { orgCommands } from './orgs.js';
+import { priceCommands } from './prices.js';
 import { projectCommands } from './projects.js';
 import { providerKeyCommands } from './provider-keys.js';
 import { rekeyCommands } from './rekey.js';
@@ -16,6 +17,7 @@ const COMMANDS: readonly Command[] = [
   ...projectCommands,
   ...keyCommands,
   ...providerKeyCommands,
+  ...priceCommands,
   ...rekeyCommands,
 ];
 

@@ -1,6 +1,7 @@
 import { loadConfig } from '../config/app-config.js';
 import { ApiKeyService } from '../modules/api-keys/api-key.service.js';
 import { RekeyService } from '../modules/bootstrap/rekey.service.js';
+import { NegotiatedPriceService } from '../modules/catalog/negotiated-price.service.js';
 import { OrganizationService } from '../modules/organizations/organization.service.js';
 import type { Organization } from '../modules/organizations/organization.js';
 import { UserService } from '../modules/organizations/user.service.js';
@@ -20,6 +21,7 @@ export interface Session {
   readonly projects: ProjectService;
   readonly apiKeys: ApiKeyService;
   readonly providerKeys: ProviderKeyService;
+  readonly negotiatedPrices: NegotiatedPriceService;
   readonly rekey: RekeyService;
   readonly hasPreviousKey: boolean;
   close(): Promise<void>;
@@ -38,6 +40,7 @@ export async function openSession(): Promise<Session> {
     projects: new ProjectService(database),
     apiKeys: new ApiKeyService(database, systemClock),
     providerKeys: new ProviderKeyService(database, secretBox),
+    negotiatedPrices: new NegotiatedPriceService(database),
     rekey: new RekeyService(database, secretBox),
     hasPreviousKey: config.encryptionKeys.previous !== null,
     close,

@@ -72,6 +72,11 @@ export class CallAccountant {
     setImmediate(() => this.shadowOf(call));
   }
 
+  /** A path that is no provider's has no metric either: its log line is all there is. */
+  unrecognised(requestId: string, { code }: Refusal): void {
+    this.parts.logger.debug({ requestId, code }, 'call not recognised');
+  }
+
   turnedAway(arrival: Arrival, refusal: Refusal): void {
     this.parts.metrics.refused(arrival.route.provider, refusal.code);
     this.parts.logger.debug(
@@ -114,7 +119,7 @@ export class CallAccountant {
       this.crashed(call, error);
       const ending = { ...endingOf(call, settlement), errorCode: 'internal' as const };
       const metering = { kind: 'unmetered', reason: 'unreadable' } as const;
-      const ratings = { served: null, projected: null, priceVersion: this.parts.prices.version };
+      const ratings = { served: null, projected: null };
       this.parts.records.finish(finalRecord(call, ending, metering, ratings, null), release);
     }
   }
@@ -136,7 +141,7 @@ export class CallAccountant {
   private shadowOf(call: Planned): Shadow {
     const known = this.shadows.get(call);
     if (known !== undefined) return known;
-    const view = call.facts === null ? null : clippedView(call.plainBody!, call.facts.object);
+    const view = call.facts === null ? null : clippedView(call.plainBody!, call.facts.scanned);
     const shadow = this.parts.shadow({
       principal: call.principal,
       provider: call.route.provider,
@@ -158,7 +163,7 @@ export class CallAccountant {
   private ratingsOf(call: Planned, metering: Metering, shadow: Shadow): Ratings {
     const { prices } = this.parts;
     if (metering.kind !== 'reported' && metering.kind !== 'estimated') {
-      return { served: null, projected: null, priceVersion: prices.version };
+      return { served: null, projected: null };
     }
     const { report } = metering;
     const rateAs = (model: string | null) =>
@@ -172,14 +177,11 @@ export class CallAccountant {
             serviceTier: report.serviceTier,
             speed: report.speed,
             region: report.region,
+            negotiated: call.principal.negotiatedPrices,
           });
     const served = rateAs(report.answeringModel ?? call.servedModel);
     const stays = shadow.projectedModel === null || shadow.projectedModel === call.model;
-    return {
-      served,
-      projected: stays ? served : rateAs(shadow.projectedModel),
-      priceVersion: prices.version,
-    };
+    return { served, projected: stays ? served : rateAs(shadow.projectedModel) };
   }
 
   /** Replaces an unknown by a marked estimate, after the call is over and outside its way. */

@@ -29,7 +29,10 @@ export class GatewayPipeline {
 
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const arrival = arrive(req, res);
-    if ('refusal' in arrival) return refuse(req, res, arrival, arrival.refusal);
+    if ('refusal' in arrival) {
+      this.context.accountant.unrecognised(arrival.requestId, arrival.refusal);
+      return refuse(req, res, arrival, arrival.refusal);
+    }
     let caller: Authenticated | Refusal | null = null;
     try {
       caller = await this.authenticate(arrival);

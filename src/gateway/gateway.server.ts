@@ -1,12 +1,15 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import type { AppConfig } from '../config/app-config.js';
 import { mountEnvelope } from '../modules/providers/routes.js';
 import { safeError, type Logger } from '../platform/telemetry/logger.js';
 import { TrustedProxies } from '../platform/trusted-proxies.js';
 import type { GatewayPipeline } from './gateway.pipeline.js';
 import { Refusal } from './gateway-error.js';
+import { SECURITY_HEADERS } from './stages/answer-headers.js';
 import { refuse } from './stages/refuse.js';
 
 /** Longer than the idle limit of the balancers in front of it (Google's: 600 s), so that they never meet a closed connection. */
@@ -17,6 +20,9 @@ const HEADERS_MS_MAX = 60_000;
 const HEADER_BYTES_MAX = 32_768;
 /** Open client connections; further ones wait in the kernel or are closed. */
 const CONNECTIONS_MAX = 20_000;
+
+/** Asked by orchestrators and Prometheus over the internal network, in plain HTTP in production too. */
+const PROBES = /^\/(?:healthz|readyz|metrics)(?:\?|$)/;
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
@@ -33,11 +39,14 @@ export function createGatewayServer(
   const proxies = new TrustedProxies(config.trustedProxies);
   const needsHttps = config.production && config.tls === null;
   const onRequest: Handler = (req, res) => {
-    const envelope = mountEnvelope(req.url ?? '/');
-    if (envelope === null) return others(req, res);
-    if (needsHttps && !proxies.saysHttps(req)) {
-      return refuse(req, res, { requestId: 'none', envelope }, new Refusal('tls_required'));
+    const target = req.url ?? '/';
+    const envelope = mountEnvelope(target);
+    if (needsHttps && !proxies.saysHttps(req) && !PROBES.test(target)) {
+      const call = { requestId: randomUUIDv7(), envelope: envelope ?? 'openai' };
+      logger.debug({ requestId: call.requestId, code: 'tls_required' }, 'call turned away');
+      return refuse(req, res, call, new Refusal('tls_required'));
     }
+    if (envelope === null) return serveOther(req, res, others);
     pipeline.handle(req, res).catch((error: unknown) => {
       logger.error({ err: safeError(error) }, 'a call could not even be refused');
       res.destroy();
@@ -56,6 +65,30 @@ export function createGatewayServer(
       : https.createServer({ ...options, ...tlsOptions(config.tls) }, onRequest);
   server.maxConnections = CONNECTIONS_MAX;
   return server;
+}
+
+/** The framework sets headers of its own, but not on what it refuses before a route is found. */
+function serveOther(req: IncomingMessage, res: ServerResponse, others: Handler): void {
+  for (let i = 0; i < SECURITY_HEADERS.length; i += 2) {
+    res.setHeader(SECURITY_HEADERS[i]!, SECURITY_HEADERS[i + 1]!);
+  }
+  others(req, res);
+}
+
+const UNREADABLE: Readonly<Record<string, number>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_HEADER_OVERFLOW: 431,
+};
+
+/** Answers what is no HTTP request: nothing is known of it, not even whose envelope it would want. */
+export function refuseUnreadable(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const status = UNREADABLE[error.code ?? ''] ?? 400;
+  const headers = ['content-length', '0', 'connection', 'close', ...SECURITY_HEADERS];
+  let head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  if (socket.writable) socket.write(`${head}\r\n`);
+  socket.destroy();
 }
 
 function tlsOptions(tls: NonNullable<AppConfig['tls']>): https.ServerOptions {

@@ -1,17 +1,26 @@
-import { endOfString, endOfValue, parseSpan, type Span } from './json-scan.js';
+import {
+  endOfString,
+  endOfValue,
+  parseSpan,
+  type LongStrings,
+  type Member,
+  type Span,
+} from './json-scan.js';
 
 /**
  * A bounded view of a large JSON value: long strings keep their head, tail and length, long arrays their first and
  * last elements. Hashes and structural facts are computed from it, so that a 200 KB prompt costs little more
- * than a 2 KB one. The bytes must have passed `scanObject`.
+ * than a 2 KB one. The bytes must have passed `scanObject`, which noted where the long strings end.
  */
 
 /** Bodies up to this size are parsed whole: the engine's own parser is faster than any walk in JavaScript. */
 export const PARSED_WHOLE_BYTES_MAX = 8_192;
-/** A longer string keeps half of this from either end. */
-export const STRING_BYTES_MAX = 4_096;
+/** A longer string keeps half of this from either end: 256 characters, however they are escaped. */
+export const STRING_BYTES_MAX = 3_072;
 /** A longer array keeps half of this from either end. */
 export const ELEMENTS_MAX = 64;
+/** Long strings keep their text in so many elements at either end of an array; between them only their length. */
+const ELEMENTS_WITH_TEXT = 4;
 /** Deeper levels are left out of the view. */
 export const VIEW_DEPTH_MAX = 16;
 
@@ -19,22 +28,42 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 
-export function clippedView(bytes: Buffer, span: Span): unknown {
-  if (span.end - span.start <= PARSED_WHOLE_BYTES_MAX) return parseSpan(bytes, span);
-  return viewOf(bytes, span.start, span.end, 0);
+/** A scanned object: its bytes, where it and its members lie, where its long strings end. */
+export interface Scanned {
+  readonly object: Span;
+  readonly members: readonly Member[];
+  readonly longStrings: LongStrings;
 }
 
-function viewOf(bytes: Buffer, start: number, end: number, depth: number): unknown {
-  const first = bytes[start];
-  if (first === QUOTE) return stringView(bytes, start + 1, end - 1);
-  if (first === 0x7b) return depth < VIEW_DEPTH_MAX ? objectView(bytes, start, end, depth) : {};
-  if (first === 0x5b) return depth < VIEW_DEPTH_MAX ? arrayView(bytes, start, end, depth) : [];
-  return parseSpan(bytes, { start, end });
+export function clippedView(bytes: Buffer, { object, members, longStrings }: Scanned): unknown {
+  if (object.end - object.start <= PARSED_WHOLE_BYTES_MAX) return parseSpan(bytes, object);
+  const place = { bytes, longStrings, withText: true, depth: 0 };
+  const view: Record<string, unknown> = {};
+  for (const { key, value } of members.slice(-ELEMENTS_MAX))
+    setOwn(view, key, viewOf(place, value));
+  return view;
 }
 
-function stringView(bytes: Buffer, start: number, end: number): string {
+interface Place {
+  readonly bytes: Buffer;
+  readonly longStrings: LongStrings;
+  readonly withText: boolean;
+  readonly depth: number;
+}
+
+function viewOf(place: Place, span: Span): unknown {
+  const { bytes, depth } = place;
+  const first = bytes[span.start];
+  if (first === QUOTE) return stringView(place, span.start + 1, span.end - 1);
+  if (first === 0x7b) return depth < VIEW_DEPTH_MAX ? objectView(place, span) : {};
+  if (first === 0x5b) return depth < VIEW_DEPTH_MAX ? arrayView(place, span) : [];
+  return parseSpan(bytes, span);
+}
+
+function stringView({ bytes, withText }: Place, start: number, end: number): string {
   const length = end - start;
   if (length <= STRING_BYTES_MAX) return decode(bytes, start, end);
+  if (!withText) return `…[${length}]…`;
   const half = STRING_BYTES_MAX / 2;
   const head = decode(bytes, start, wholeUntil(bytes, start, start + half));
   const tail = decode(bytes, wholeFrom(bytes, end - half, start), end);
@@ -87,39 +116,68 @@ function isContinuation(byte: number): boolean {
   return (byte & 0xc0) === 0x80;
 }
 
-function objectView(bytes: Buffer, start: number, end: number, depth: number): unknown {
+function objectView(place: Place, { start, end }: Span): unknown {
+  const { bytes, longStrings } = place;
+  const inside = { ...place, depth: place.depth + 1 };
   const view: Record<string, unknown> = {};
   let members = 0;
   let at = nextToken(bytes, start + 1);
   while (at < end - 1 && members < ELEMENTS_MAX) {
     const keyEnd = endOfString(bytes, at + 1, end);
     const value = nextToken(bytes, keyEnd + 1);
-    const valueEnd = endOfValue(bytes, value, end);
+    const valueEnd = endOfValue(bytes, value, end, longStrings);
     if (keyEnd < 0 || valueEnd < 0) return view;
-    Object.defineProperty(view, decode(bytes, at + 1, keyEnd), {
-      value: viewOf(bytes, value, valueEnd, depth + 1),
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    });
+    setOwn(view, decode(bytes, at + 1, keyEnd), viewOf(inside, { start: value, end: valueEnd }));
     members++;
     at = nextToken(bytes, valueEnd);
   }
   return view;
 }
 
-function arrayView(bytes: Buffer, start: number, end: number, depth: number): unknown[] {
-  const spans: Span[] = [];
+/** As `JSON.parse` does: `__proto__` is a name like any other. */
+function setOwn(view: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== '__proto__') view[key] = value;
+  else
+    Object.defineProperty(view, key, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+}
+
+function arrayView(place: Place, span: Span): unknown[] {
+  const spans = elementsOf(place, span);
+  const inside = { ...place, depth: place.depth + 1 };
+  const lengthOnly = { ...inside, withText: false };
+  const isNearEnd = (index: number): boolean =>
+    index < ELEMENTS_WITH_TEXT || index >= spans.length - ELEMENTS_WITH_TEXT;
+  return spans.map((element, index) => viewOf(isNearEnd(index) ? inside : lengthOnly, element));
+}
+
+/** The first and the last elements; those between them are skipped over. */
+function elementsOf({ bytes, longStrings }: Place, { start, end }: Span): Span[] {
+  const half = ELEMENTS_MAX / 2;
+  const first: Span[] = [];
+  const lastStarts: number[] = [];
+  const lastEnds: number[] = [];
+  let after = 0;
   let at = nextToken(bytes, start + 1);
   while (at < end - 1) {
-    const valueEnd = endOfValue(bytes, at, end);
+    const valueEnd = endOfValue(bytes, at, end, longStrings);
     if (valueEnd < 0) break;
-    // The middle of a long array is skipped over, never built.
-    if (spans.length === ELEMENTS_MAX) spans.splice(ELEMENTS_MAX / 2, 1);
-    spans.push({ start: at, end: valueEnd });
+    if (first.length < half) first.push({ start: at, end: valueEnd });
+    else {
+      lastStarts[after % half] = at;
+      lastEnds[after % half] = valueEnd;
+      after++;
+    }
     at = nextToken(bytes, valueEnd);
   }
-  return spans.map((span) => viewOf(bytes, span.start, span.end, depth + 1));
+  for (let i = Math.max(0, after - half); i < after; i++) {
+    first.push({ start: lastStarts[i % half]!, end: lastEnds[i % half]! });
+  }
+  return first;
 }
 
 /** The next byte that is neither white space nor a separator. */

@@ -36,10 +36,21 @@ const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 
-/** A string shorter than this is walked in place; the native search pays off only for longer ones. */
-const SHORT_STRING_BYTES = 32;
+/** So many bytes of a string are walked in place before each native search, which pays off only beyond them. */
+const WALKED_BYTES = 96;
 
-export function scanObject(bytes: Buffer, from = 0, to = bytes.length): Scan {
+/** Where long strings end, by the place of their first byte: a second walk hops over them at once. */
+export type LongStrings = Map<number, number>;
+
+/** A shorter string is walked again as fast as it is looked up. */
+const LONG_STRING_BYTES = 256;
+
+export function scanObject(
+  bytes: Buffer,
+  from = 0,
+  to = bytes.length,
+  longStrings: LongStrings | null = null,
+): Scan {
   const start = skipSpace(bytes, from, to);
   if (bytes[start] !== OPEN_OBJECT || start >= to) return { ok: false, reason: 'not_an_object' };
   const members: Member[] = [];
@@ -56,7 +67,7 @@ export function scanObject(bytes: Buffer, from = 0, to = bytes.length): Scan {
     at = skipSpace(bytes, keyEnd + 1, to);
     if (bytes[at] !== COLON || at >= to) return MALFORMED;
     at = skipSpace(bytes, at + 1, to);
-    const end = endOfValue(bytes, at, to);
+    const end = endOfValue(bytes, at, to, longStrings);
     if (end < 0) return end === TOO_DEEP ? { ok: false, reason: 'too_deep' } : MALFORMED;
     members.push({ key, keySpan, value: { start: at, end } });
     at = skipSpace(bytes, end, to);
@@ -77,21 +88,29 @@ function close(bytes: Buffer, members: Member[], start: number, end: number, to:
 }
 
 /** The index after the value that starts at `at`; negative where there is none. */
-export function endOfValue(bytes: Buffer, at: number, to: number): number {
+export function endOfValue(
+  bytes: Buffer,
+  at: number,
+  to: number,
+  longStrings: LongStrings | null = null,
+): number {
   if (at >= to) return BROKEN;
   const first = bytes[at]!;
-  if (first === QUOTE) {
-    const end = endOfString(bytes, at + 1, to);
-    return end < 0 ? BROKEN : end + 1;
-  }
-  if (first === OPEN_OBJECT || first === OPEN_ARRAY) return endOfContainer(bytes, at, to);
+  if (first === QUOTE) return endOfString(bytes, at + 1, to, longStrings) + 1 || BROKEN;
+  if (first === OPEN_OBJECT || first === OPEN_ARRAY)
+    return endOfContainer(bytes, at, to, longStrings);
   return endOfScalar(bytes, at, to);
 }
 
 /** Which closing byte each open level waits for. Scans never interleave, so that one stack serves them all. */
 const closers = new Uint8Array(NESTING_MAX);
 
-function endOfContainer(bytes: Buffer, start: number, to: number): number {
+function endOfContainer(
+  bytes: Buffer,
+  start: number,
+  to: number,
+  longStrings: LongStrings | null,
+): number {
   let depth = 0;
   let at = start;
   let expectsValue = true;
@@ -129,7 +148,10 @@ function endOfContainer(bytes: Buffer, start: number, to: number): number {
       at++;
       continue;
     }
-    at = opener === QUOTE ? endOfString(bytes, at + 1, to) + 1 : endOfScalar(bytes, at, to);
+    at =
+      opener === QUOTE
+        ? endOfString(bytes, at + 1, to, longStrings) + 1
+        : endOfScalar(bytes, at, to);
     if (at <= 0) return BROKEN;
     expectsValue = false;
   }
@@ -148,23 +170,49 @@ function afterKey(bytes: Buffer, at: number, to: number): number {
 }
 
 /** The index of the closing quote of the string whose first byte is at `at`; -1 where it never closes. */
-export function endOfString(bytes: Buffer, from: number, to: number): number {
+export function endOfString(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  longStrings: LongStrings | null = null,
+): number {
   let at = from;
-  const near = Math.min(to, from + SHORT_STRING_BYTES);
+  const near = Math.min(to, at + WALKED_BYTES);
   while (at < near) {
     const byte = bytes[at]!;
     if (byte === QUOTE) return at;
     at += byte === BACKSLASH ? 2 : 1;
   }
+  const known = longStrings?.get(from);
+  if (known !== undefined) return known;
+  const end = endOfLongString(bytes, at, to);
+  if (longStrings !== null && end - from > LONG_STRING_BYTES) longStrings.set(from, end);
+  return end;
+}
+
+function endOfLongString(bytes: Buffer, from: number, to: number): number {
+  let at = from;
   while (at < to) {
     const quote = bytes.indexOf(QUOTE, at);
     if (quote < 0 || quote >= to) return BROKEN;
-    let slashes = 0;
-    while (quote - 1 - slashes >= at && bytes[quote - 1 - slashes] === BACKSLASH) slashes++;
-    if (slashes % 2 === 0) return quote;
+    if (!isEscaped(bytes, quote, at)) return quote;
     at = quote + 1;
+    // Where quotes are dense, walking to the next one is cheaper than another search.
+    const near = Math.min(to, at + WALKED_BYTES);
+    while (at < near) {
+      const byte = bytes[at]!;
+      if (byte === QUOTE) return at;
+      at += byte === BACKSLASH ? 2 : 1;
+    }
   }
   return BROKEN;
+}
+
+/** An odd number of backslashes before a quote takes its meaning away; those before `floor` are spoken for. */
+function isEscaped(bytes: Buffer, quote: number, floor: number): boolean {
+  let at = quote;
+  while (at > floor && bytes[at - 1] === BACKSLASH) at--;
+  return (quote - at) % 2 === 1;
 }
 
 const SCALAR = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;

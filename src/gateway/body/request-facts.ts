@@ -1,5 +1,13 @@
 import type { WireFormat } from '../../modules/providers/wire-format.js';
-import { parseSpan, scanObject, type Member, type Scan, type Span } from './json-scan.js';
+import {
+  parseSpan,
+  scanObject,
+  type Member,
+  type LongStrings,
+  type Scan,
+  type Span,
+} from './json-scan.js';
+import type { Scanned } from './clipped-view.js';
 import { INCLUDE_USAGE, type Injection } from './splice.js';
 
 /** What the gateway must know of a request's body before it forwards it. */
@@ -12,7 +20,8 @@ export interface RequestFacts {
   readonly streamed: boolean;
   /** Where usage must be asked for; null where the body needs, or allows, no such request. */
   readonly injection: Injection | null;
-  readonly object: Span;
+  /** For `clippedView`. */
+  readonly scanned: Scanned;
 }
 
 type FailedScan = Extract<Scan, { ok: false }>;
@@ -23,7 +32,8 @@ export type FactsResult =
 
 /** Reads the facts in one pass over the bytes (see `scanObject`). */
 export function readRequestFacts(body: Buffer, format: WireFormat): FactsResult {
-  const scan = scanObject(body);
+  const longStrings: LongStrings = new Map();
+  const scan = scanObject(body, 0, body.length, longStrings);
   if (!scan.ok) return scan;
   const models = scan.members.filter((member) => member.key === 'model');
   const named = models.at(-1);
@@ -39,7 +49,7 @@ export function readRequestFacts(body: Buffer, format: WireFormat): FactsResult 
       streamed,
       injection:
         streamed && format === 'openai_chat' ? injectionOf(body, scan.members, scan.object) : null,
-      object: scan.object,
+      scanned: { object: scan.object, members: scan.members, longStrings },
     },
   };
 }

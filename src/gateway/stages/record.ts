@@ -1,6 +1,6 @@
-import type { Rating } from '../../domain/pricing/rating.js';
 import { pricesToRecord, usageToRecord } from '../../domain/pricing/price-record.js';
 import type { FailureClass } from '../../domain/failure/failure-class.js';
+import type { VersionedRating } from '../../modules/catalog/price-book.js';
 import type { CallRecord, Outcome, StartRecord } from '../../modules/records/call-record.js';
 import type { Shadow } from '../../modules/classifier/shadow.js';
 import type { Authenticated, Planned } from '../call.js';
@@ -26,9 +26,8 @@ export interface Ending {
 
 /** What a call cost: served, and as it would have been routed. */
 export interface Ratings {
-  readonly served: Rating | null;
-  readonly projected: Rating | null;
-  readonly priceVersion: string;
+  readonly served: VersionedRating | null;
+  readonly projected: VersionedRating | null;
 }
 
 export function startRecord(call: Planned): StartRecord {
@@ -153,7 +152,7 @@ function meteringColumns(call: Planned, ending: Ending, metering: Metering) {
   };
 }
 
-function ratingColumns(metering: Metering, { served, priceVersion }: Ratings) {
+function ratingColumns(metering: Metering, { served }: Ratings) {
   if (served === null || (metering.kind !== 'reported' && metering.kind !== 'estimated')) {
     return {
       ...UNPRICED,
@@ -167,14 +166,14 @@ function ratingColumns(metering: Metering, { served, priceVersion }: Ratings) {
       ...UNPRICED,
       pricing: 'unpriceable' as const,
       unpriceable_reason: served.reason,
-      price_version: priceVersion,
+      price_version: served.priceVersion,
     };
   }
   const cost = served.costNanoUsd.toString();
   return {
     pricing: 'priced' as const,
     unpriceable_reason: null,
-    price_version: priceVersion,
+    price_version: served.priceVersion,
     frozen_prices: pricesToRecord(served.frozen),
     cost_nano_usd: cost,
     // Passed through, a call is its own baseline.
@@ -188,7 +187,7 @@ const UNPRICED = {
   baseline_cost_nano_usd: null,
 } as const;
 
-function shadowColumns(shadow: Shadow | null, projected: Rating | null) {
+function shadowColumns(shadow: Shadow | null, projected: VersionedRating | null) {
   if (shadow === null) return NOTHING_PROJECTED;
   return {
     session_key: shadow.sessionKey,

@@ -1,7 +1,9 @@
 import { createSecretKey } from 'node:crypto';
+import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
 import type { Provider } from '../../domain/routing/provider.js';
 import type { SubscriptionStatus } from '../../domain/subscription/status.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
+import { negotiatedPricesOf, type NegotiatedRow } from '../catalog/negotiated-prices.store.js';
 import { hashKeyAad } from '../organizations/hash-key.js';
 import type { RetentionClass } from '../records/call-record.js';
 import type { AllowLists, Authentication, Principal, SealedProviderKey } from './principal.js';
@@ -33,6 +35,7 @@ export interface PrincipalRow {
   readonly project_models: string[] | null;
   readonly allowed_paths: string[];
   readonly provider_keys: readonly { id: string; provider: Provider; sealed: string }[];
+  readonly negotiated_prices: readonly NegotiatedRow[];
 }
 
 /** A key that is in memory: its answer, and until when and up to which change of its organization that holds. */
@@ -80,6 +83,7 @@ function principalOf(row: PrincipalRow, hashKeySealed: Buffer, terms: PrincipalT
     bodyLimitBytes: row.body_limit_bytes,
     defaultModel: row.default_model,
     providerKeys: Object.freeze(Object.fromEntries(row.provider_keys.map(sealedKey))),
+    negotiatedPrices: negotiatedPrices(row.negotiated_prices),
     sandbox: row.is_first && !terms.production && row.provider_keys.length === 0,
     hashKey: createSecretKey(hashKey),
   });
@@ -90,6 +94,17 @@ function allowLists(providers: Provider[] | null, models: string[] | null): Allo
     providers: providers && Object.freeze(providers),
     models: models && Object.freeze(models),
   });
+}
+
+const NO_AGREEMENTS: readonly NegotiatedPrices[] = Object.freeze([]);
+
+/**
+ * The table's checks admit nothing but what a newer version may have added. That is left out, and such calls are
+ * priced by the list: an agreement that cannot be read must not keep its organization from calling.
+ */
+function negotiatedPrices(rows: readonly NegotiatedRow[]): readonly NegotiatedPrices[] {
+  if (rows.length === 0) return NO_AGREEMENTS;
+  return Object.freeze(rows.map(negotiatedPricesOf).filter((agreement) => agreement !== null));
 }
 
 function sealedKey(key: PrincipalRow['provider_keys'][number]): [Provider, SealedProviderKey] {

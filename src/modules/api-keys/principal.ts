@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
 import type { Provider } from '../../domain/routing/provider.js';
 import type { SubscriptionStatus } from '../../domain/subscription/status.js';
 import type { RetentionClass } from '../records/call-record.js';
@@ -36,6 +37,8 @@ export interface Principal {
   readonly bodyLimitBytes: number | null;
   readonly defaultModel: string | null;
   readonly providerKeys: Readonly<Partial<Record<Provider, SealedProviderKey>>>;
+  /** The organization's agreements that can still price a call, of any model and day; at most 1,000. */
+  readonly negotiatedPrices: readonly NegotiatedPrices[];
   /** True for the first organization outside production, as long as it has no provider key. */
   readonly sandbox: boolean;
   /** The organization's random key for hashes of sessions, classes and templates. */

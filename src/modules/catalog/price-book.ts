@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { negotiatedAt, overlayNegotiated } from '../../domain/pricing/negotiated-prices.js';
 import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
+import { entryAt } from '../../domain/pricing/model-prices.js';
+import type { DatedPrices } from '../../domain/pricing/model-prices.js';
 import { rate, unpriceable } from '../../domain/pricing/rating.js';
 import type { Rating, RatingTerms } from '../../domain/pricing/rating.js';
 import type { Usage } from '../../domain/pricing/usage.js';
@@ -31,6 +33,13 @@ export interface RateRequest extends RatingTerms {
 
 /** `priceVersion` names the list, and the agreement where one was laid over it. */
 export type VersionedRating = Rating & { readonly priceVersion: string };
+
+/** What a model costs by the list at some instant. */
+export interface ListPrice {
+  readonly provider: Provider;
+  readonly model: string;
+  readonly entry: DatedPrices;
+}
 
 /** Prices calls from one catalog. Pure but for its bounded memory of names. */
 export class PriceBook {
@@ -65,6 +74,16 @@ export class PriceBook {
   /** The catalog's name of a model (snapshots and aliases resolved), or null where it has no price. */
   canonicalModel(provider: Provider, model: string): string | null {
     return this.#find(provider, model)?.id ?? null;
+  }
+
+  /** The list prices in force at an instant, by provider and name of the model. */
+  listAt(atMs: number): readonly ListPrice[] {
+    return PROVIDERS.flatMap((provider) =>
+      [...this.#catalog.models[provider].values()].flatMap(({ id, prices }) => {
+        const entry = entryAt(prices, atMs);
+        return entry === null ? [] : [{ provider, model: id, entry }];
+      }),
+    ).toSorted((a, b) => compare(a.provider, b.provider) || compare(a.model, b.model));
   }
 
   /** Context window and longest output, where known. */
@@ -134,4 +153,9 @@ function aliasesOf(catalog: Catalog, provider: Provider): ReadonlyMap<string, Ca
     for (const name of [model.id, ...model.aliases]) names.set(name.toLowerCase(), model);
   }
   return names;
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

@@ -158,12 +158,10 @@ export class PromptCollector {
 
 /** A string that was clipped before it came here says in its middle how long it was: `head…[length]…tail`. */
 const CLIPPED_LENGTH = /…\[(\d{4,10})\]…/;
-const CLIPPED_CHARS_MIN = 600;
 const CLIPPED_CHARS_MAX = 4_200;
 
 function lengthOf(text: string): number {
-  if (text.length < CLIPPED_CHARS_MIN || text.length > CLIPPED_CHARS_MAX) return text.length;
-  if (!text.includes('…[')) return text.length;
+  if (text.length > CLIPPED_CHARS_MAX || !text.includes('…[')) return text.length;
   const stated = CLIPPED_LENGTH.exec(text)?.[1];
   return stated === undefined ? text.length : Math.max(text.length, Number(stated));
 }

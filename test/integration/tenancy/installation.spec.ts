@@ -12,6 +12,7 @@ import { ApiKeyService } from '../../../src/modules/api-keys/api-key.service.js'
 import { PrincipalDirectory } from '../../../src/modules/api-keys/principal-directory.js';
 import { bootstrap, type BootstrapContext } from '../../../src/modules/bootstrap/bootstrap.js';
 import { RekeyService } from '../../../src/modules/bootstrap/rekey.service.js';
+import { NegotiatedPriceService } from '../../../src/modules/catalog/negotiated-price.service.js';
 import { OrganizationService } from '../../../src/modules/organizations/organization.service.js';
 import { UserService } from '../../../src/modules/organizations/user.service.js';
 import { ProjectService } from '../../../src/modules/projects/project.service.js';
@@ -313,6 +314,7 @@ function sessionOn(db: TestDatabase): Session {
     projects: new ProjectService(db.database),
     apiKeys: new ApiKeyService(db.database, systemClock),
     providerKeys: new ProviderKeyService(db.database, db.secretBox),
+    negotiatedPrices: new NegotiatedPriceService(db.database),
     rekey: new RekeyService(db.database, db.secretBox),
     hasPreviousKey: false,
     close: async () => undefined,
