@@ -99,8 +99,9 @@ const set: Command = {
     '--from <YYYY-MM-DD>   the first day (UTC); a second entry for the same day corrects the first',
     '--input <usd>         dollars per million tokens, such as 1.20, with up to nine decimals',
     `--output <usd>        the same; also ${otherOptions().join(', ')}`,
-    'What is not named keeps the price of the list. What is named holds for prompts of any length; the factors of',
-    'the list for service tier, speed and region stay. Calls that are recorded already keep their price.',
+    'What is not named has the price of the list, whatever an earlier agreement said. What is named holds for',
+    'prompts of any length; the factors of the list for service tier, speed and region stay. Calls that are',
+    'recorded already keep their price.',
   ],
   options: {
     org: { type: 'string' },

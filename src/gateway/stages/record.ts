@@ -7,7 +7,7 @@ import type { Authenticated, Planned } from '../call.js';
 import type { ErrorCode } from '../gateway-error.js';
 import type { Metering } from './meter.js';
 
-const MODEL_LENGTH_MAX = 200;
+const NAME_LENGTH_MAX = 200;
 
 /** How a call ended, as far as its own answer goes. */
 export interface Ending {
@@ -207,11 +207,16 @@ function tokensPerSecond(outputTokens: number, ending: Ending): number | null {
   return Math.round((outputTokens * 10_000) / (latencyMs - timeToFirstByteMs)) / 10;
 }
 
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/g;
+
 /** Names that a client or provider chose are kept within bounds and free of control characters. */
 function cut(text: string | null): string | null {
   if (text === null) return null;
-  // oxlint-disable-next-line no-control-regex -- control characters are what is taken out
-  return text.slice(0, MODEL_LENGTH_MAX).replace(/[\u0000-\u001f\u007f]/g, ' ');
+  const bounded = text.length > NAME_LENGTH_MAX ? text.slice(0, NAME_LENGTH_MAX) : text;
+  return bounded.search(CONTROL_CHARACTERS) < 0
+    ? bounded
+    : bounded.replace(CONTROL_CHARACTERS, ' ');
 }
 
 function retryCount(header: string | string[] | undefined): number {

@@ -218,10 +218,14 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.released = true;
     const { res } = this.call;
     if (res.destroyed || outcome === 'upstream_failed') return;
-    for (const bytes of this.withheld) res.write(bytes);
-    this.withheld = [];
+    const last = this.withheld.pop();
+    for (const bytes of this.withheld.splice(0)) res.write(bytes);
+    if (outcome !== 'truncated' && this.upstreamDone) {
+      res.end(last);
+      return;
+    }
+    if (last !== undefined) res.write(last);
     if (outcome === 'truncated') endTruncated(this.call, this.mayAddEvent() ? errorCode : null);
-    else if (this.upstreamDone) res.end();
   }
 
   /** Words of our own may follow only whole events, in an encoding that is ours to write. */

@@ -13,6 +13,8 @@ import type { Environment, Target } from './target.js';
 export interface Played {
   readonly scenario: Scenario;
   readonly answered: Answered;
+  /** As the record of the call has it, where the call got as far as the provider. */
+  readonly customerId: string;
 }
 
 export interface Recorded {
@@ -97,6 +99,7 @@ export class Carrier {
   async play(scenario: Scenario): Promise<Answered> {
     const unit = randomUnit();
     this.needles.push({ name: scenario.name, text: unit, repeated: true });
+    const customerId = `scenario ${this.played.length}`;
     const sent = scenario.sent(unit);
     const { headers, query } = this.credential(scenario, unit);
     const answered = await call(this.target.origin, {
@@ -105,11 +108,12 @@ export class Carrier {
       headers: {
         'content-type': 'application/json',
         ...steering(scenario, unit),
+        'x-shunt-customer-id': customerId,
         ...headers,
         ...sent.headers,
       },
     });
-    this.played.push({ scenario, answered });
+    this.played.push({ scenario, answered, customerId });
     return answered;
   }
 
@@ -128,12 +132,13 @@ export class Carrier {
   }
 
   /** Every record there is, as soon as each of these calls has one. */
-  async records(requestIds: readonly string[]): Promise<readonly Recorded[]> {
+  async records(calls: readonly Played[] = this.played): Promise<readonly Recorded[]> {
+    const expected = calls.filter(({ scenario }) => scenario.outcomes !== null);
     const deadline = Date.now() + RECORDS_MS_MAX;
     for (;;) {
       const rows = await this.allRecords();
-      const known = new Set(rows.map(({ requestId }) => requestId));
-      if (requestIds.every((id) => known.has(id)) || Date.now() > deadline) return rows;
+      const isThere = (played: Played): boolean => recordsOf(played, rows).length > 0;
+      if (expected.every(isThere) || Date.now() > deadline) return rows;
       await new Promise((resolve) => {
         setTimeout(resolve, POLL_MS);
       });
@@ -166,6 +171,17 @@ export class Carrier {
     if (dialect === 'anthropic messages') return { headers: { 'x-api-key': key }, query: '' };
     return { headers: { authorization: `Bearer ${key}` }, query: '' };
   }
+}
+
+/** By the id that the answer named, or else by the customer that the call named. */
+export function recordsOf(
+  { answered, customerId }: Played,
+  records: readonly Recorded[],
+): readonly Recorded[] {
+  const { requestId } = answered;
+  return records.filter((record) =>
+    requestId === null ? record.customerId === customerId : record.requestId === requestId,
+  );
 }
 
 async function orgOf(origin: string, key: string): Promise<string> {

@@ -102,6 +102,17 @@ export const SILENT: readonly Scenario[] = DIALECTS.map((dialect) => ({
   sent: (unit) => sentTo(dialect, unit, false),
 }));
 
+/** The client goes away before a single byte came back. */
+export const ABANDONED: readonly Scenario[] = DIALECTS.map((dialect) => ({
+  name: `${dialect}: the client goes away at once`,
+  caller: 'usual',
+  manner: 'is silent',
+  dialect,
+  statuses: [0],
+  outcomes: ['client_aborted'],
+  sent: (unit) => ({ ...sentTo(dialect, unit, false), abandon: 'at once' }),
+}));
+
 const refused = (
   name: string,
   statuses: readonly number[],
