@@ -43,11 +43,14 @@ export class CallAccountant {
 
   /** Counts a call in; a refusal once the replica is shutting down. */
   open(call: Authenticated): Refusal | null {
-    this.inFlight++;
-    call.res.once('close', () => {
-      this.inFlight--;
-      if (this.inFlight === 0) this.closing?.();
-    });
+    // A client that has gone already is not heard to go again.
+    if (!call.res.destroyed) {
+      this.inFlight++;
+      call.res.once('close', () => {
+        this.inFlight--;
+        if (this.inFlight === 0) this.closing?.();
+      });
+    }
     return this.closing === null ? null : new Refusal('shutting_down', 1);
   }
 
@@ -69,7 +72,13 @@ export class CallAccountant {
 
   /** The provider has the call: now there is time to think about it. */
   sent(call: Planned): void {
-    setImmediate(() => this.shadowOf(call));
+    setImmediate(() => {
+      try {
+        this.shadowOf(call);
+      } catch (error) {
+        this.crashed(call, error);
+      }
+    });
   }
 
   /** A path that is no provider's has no metric either: its log line is all there is. */

@@ -9,7 +9,7 @@ import { forward, type UpstreamLimits } from './stages/forward.js';
 import { plan, type PlanContext } from './stages/plan.js';
 import { arrive } from './stages/recognise.js';
 import { refuse } from './stages/refuse.js';
-import { Relay, type Settlement } from './stages/relay.js';
+import { Relay, type OnSettled, type Settlement } from './stages/relay.js';
 
 /** What the pipeline needs of the rest of the system. */
 export interface GatewayContext extends PlanContext {
@@ -61,13 +61,22 @@ export class GatewayPipeline {
   /** Runs once the start record is written. */
   private send(planned: Planned): void {
     const { accountant, limits } = this.context;
-    const relay = new Relay(planned, (settlement, release) => {
+    const onFault = (error: unknown): void => accountant.crashed(planned, error);
+    const onSettled: OnSettled = (settlement, release) => {
       accountant.settled(planned, settlement, () => {
         release();
         if (settlement.outcome === 'upstream_failed') this.explainFailure(planned, settlement);
       });
-    });
-    forward(planned, relay, limits);
+    };
+    const relay = new Relay(planned, onSettled, onFault);
+    // The client may have gone while its key was looked up: nobody would be told again.
+    if (planned.res.destroyed) return relay.clientClosed();
+    try {
+      forward(planned, relay, limits);
+    } catch (error) {
+      onFault(error);
+      relay.unsent();
+    }
     accountant.sent(planned);
   }
 

@@ -42,6 +42,8 @@ export function declaredLength(req: IncomingMessage): number {
 }
 
 function collect(req: IncomingMessage, limit: number): Promise<Buffer | Refusal> {
+  // The client has gone: no event would say so again.
+  if (req.destroyed) return Promise.resolve(new Refusal('body_incomplete'));
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let bytes = 0;

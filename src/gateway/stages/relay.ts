@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { AnswerFindings, AnswerReader } from '../answer/answer-reader.js';
 import { chooseReader } from '../answer/choose-reader.js';
+import { GuardedReader } from '../answer/guarded-reader.js';
 import type { Planned } from '../call.js';
 import { errorEvent, type ErrorCode } from '../gateway-error.js';
 import { answerHeaders, relayedHeaders } from './answer-headers.js';
@@ -56,6 +57,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   constructor(
     private readonly call: Planned,
     private readonly onSettled: OnSettled,
+    /** Told of a fault of Shunt's own in reading the answer, which goes on. */
+    private readonly onFault: (error: unknown) => void,
   ) {
     this.synthetic = call.upstream.synthetic;
     call.res.once('close', () => this.clientClosed());
@@ -96,11 +99,9 @@ export class Relay implements Dispatcher.DispatchHandler {
     const contentType = text(headers['content-type']) ?? '';
     this.isEventStream = contentType.startsWith('text/event-stream');
     const contentEncoding = text(headers['content-encoding']);
-    this.reader = chooseReader(call.route.format, call.injected, {
-      status,
-      contentType,
-      contentEncoding,
-    });
+    const answer = { status, contentType, contentEncoding };
+    const reader = chooseReader(call.route.format, call.injected, answer);
+    this.reader = new GuardedReader(reader, this.onFault);
     this.bytesToCome = Number(headers['content-length'] ?? Number.NaN);
     const shortened = this.isEventStream && call.injected;
     call.res.writeHead(status, [
@@ -143,7 +144,12 @@ export class Relay implements Dispatcher.DispatchHandler {
     else this.settle('truncated', code);
   }
 
-  private clientClosed(): void {
+  /** The call could not even be sent: a fault of Shunt's own. */
+  unsent(): void {
+    if (!this.settled) this.settle('upstream_failed', 'internal');
+  }
+
+  clientClosed(): void {
     this.clearStall();
     if (this.settled || this.call.res.writableFinished) return;
     this.settle('client_aborted', null);

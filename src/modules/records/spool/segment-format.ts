@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { KEY_ID_BYTES, WRAPPED_KEY_BYTES, type DataKey, type SpoolKeys } from './spool-keys.js';
 
 /*
@@ -30,16 +30,15 @@ export function createHeader(keys: SpoolKeys): {
 }
 
 /** One frame, ready to be written. `index` must never be used twice with one key. */
-export function encodeFrame(key: KeyObject, index: number, records: number, text: string): Buffer {
+export function encodeFrame(key: Buffer, index: number, records: number, text: string): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, nonceOf(index));
-  const plain = Buffer.from(text, 'utf8');
   const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
   MARK.copy(header);
-  header.writeUInt32LE(plain.length + TAG_BYTES, 4);
+  header.writeUInt32LE(Buffer.byteLength(text) + TAG_BYTES, 4);
   header.writeUInt32LE(index, 8);
   header.writeUInt32LE(records, 12);
   cipher.setAAD(header);
-  const sealed = cipher.update(plain);
+  const sealed = cipher.update(text, 'utf8');
   cipher.final();
   return Buffer.concat([header, sealed, cipher.getAuthTag()]);
 }
@@ -78,7 +77,7 @@ export function decodeSegment(bytes: Buffer, keys: SpoolKeys): DecodedSegment {
   return { lines, torn: 0, corrupt };
 }
 
-function openHeader(bytes: Buffer, keys: SpoolKeys): KeyObject | null {
+function openHeader(bytes: Buffer, keys: SpoolKeys): Buffer | null {
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return null;
   const wrappedAt = MAGIC.length + KEY_ID_BYTES;
   return keys.open(
@@ -94,7 +93,7 @@ interface Frame {
 }
 
 /** Null where no intact frame starts at `at`. */
-function readFrame(bytes: Buffer, at: number, key: KeyObject): Frame | null {
+function readFrame(bytes: Buffer, at: number, key: Buffer): Frame | null {
   const bodyAt = at + FRAME_HEADER_BYTES;
   if (bodyAt > bytes.length || !bytes.subarray(at, at + MARK.length).equals(MARK)) return null;
   const length = bytes.readUInt32LE(at + 4);
@@ -115,7 +114,7 @@ function readFrame(bytes: Buffer, at: number, key: KeyObject): Frame | null {
 }
 
 /** Where the next intact frame starts. The mark can occur by chance in ciphertext; the tag decides. */
-function nextReadable(bytes: Buffer, from: number, key: KeyObject): number | null {
+function nextReadable(bytes: Buffer, from: number, key: Buffer): number | null {
   let at = bytes.indexOf(MARK, from);
   while (at !== -1) {
     if (readFrame(bytes, at, key) !== null) return at;
