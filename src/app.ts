@@ -1,6 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import helmet from '@fastify/helmet';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyServerFactory } from 'fastify';
 import { AppModule } from './app.module.js';
@@ -20,6 +21,10 @@ export interface App {
 
 /** How long streams may go on when the process is asked to end. */
 const DRAIN_MS_MAX = 30_000;
+/** While it ends, connections that have fallen idle are closed this often. */
+const SWEEP_MS = 100;
+/** How long it may take until the calls that were cut off by that know it. */
+const CUT_MS_MAX = 1_000;
 
 export async function startApp(
   config: AppConfig,
@@ -62,9 +67,15 @@ async function createNest(engine: Engine, logger: Logger): Promise<NestFastifyAp
 }
 
 async function stopApp(nest: NestFastifyApplication, engine: Engine): Promise<void> {
+  const server = nest.getHttpServer() as Server;
   const closing = nest.close();
+  // A client that keeps its connection would go on calling this replica instead of another.
+  const sweeping = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
   await engine.accountant.drain(DRAIN_MS_MAX);
-  nest.getHttpServer().closeAllConnections();
+  clearInterval(sweeping);
+  server.closeAllConnections();
   await closing;
+  // Before the connections to the providers go: it was not they who ended these calls.
+  await engine.accountant.drain(CUT_MS_MAX);
   await engine.stop();
 }

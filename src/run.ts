@@ -4,16 +4,34 @@ import { ConfigError } from './config/environment.js';
 import { createLogger, safeError, type Logger } from './platform/telemetry/logger.js';
 import { welcome } from './welcome.js';
 
+/** Signals so close together are one. */
+const SAME_SIGNAL_MS = 1_000;
+
 /** Starts the product and stays until it is told to end. */
 export async function run(): Promise<void> {
   const config = readConfig();
   const logger = createLogger(config.logLevel);
   watchProcess(logger);
+  // From now on, and not once it runs: the start itself starts Postgres, which must not stay behind.
+  const asked = askedToEnd();
   const app = await start(config, logger);
   process.stdout.write(welcome(app.origin, app.engine.bootstrapped));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void end(app, logger, signal));
-  }
+  void asked.then((signal) => end(app, logger, signal));
+}
+
+/** Resolves at the first signal. Asked again, the process does not wait. */
+function askedToEnd(): Promise<string> {
+  let askedAt: number | null = null;
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        askedAt ??= performance.now();
+        // Runners pass a signal on that the process had itself, within moments.
+        if (performance.now() - askedAt > SAME_SIGNAL_MS) process.exit(1);
+        resolve(signal);
+      });
+    }
+  });
 }
 
 function readConfig(): AppConfig {
@@ -46,8 +64,6 @@ function exitWith(error: unknown): never {
 
 async function end(app: App, logger: Logger, signal: string): Promise<void> {
   logger.info({ signal }, 'ending: letting calls in flight finish');
-  // A second signal does not wait.
-  for (const again of ['SIGINT', 'SIGTERM'] as const) process.once(again, () => process.exit(1));
   try {
     await app.stop();
     logger.info('ended');

@@ -1,5 +1,13 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { ConfigError, type Environment } from './environment.js';
 
@@ -42,18 +50,34 @@ export function resolveSecrets(env: Environment): Secrets {
   return Object.fromEntries(entries) as unknown as Secrets;
 }
 
-function keptSecrets(dataDir: string, absent: readonly (keyof Secrets)[]): Partial<Secrets> {
+type Kept = Partial<Record<keyof Secrets, string>>;
+
+function keptSecrets(dataDir: string, absent: readonly (keyof Secrets)[]): Kept {
   const file = path.join(dataDir, 'secrets.json');
-  const kept: Partial<Record<keyof Secrets, string>> = existsSync(file)
-    ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<Secrets>)
-    : {};
-  const missing = absent.filter((name) => kept[name] === undefined);
-  if (missing.length === 0) return kept;
-  for (const name of missing) kept[name] = GENERATORS[name]();
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Kept) : null;
+  const missing = absent.filter((name) => kept?.[name] === undefined);
+  if (kept !== null && missing.length === 0) return kept;
+  const made = Object.fromEntries(missing.map((name) => [name, GENERATORS[name]()]));
+  const all = { ...kept, ...made };
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`, { mode: 0o600 });
-  chmodSync(file, 0o600);
-  return kept;
+  // Of several processes that start at once one makes the file, and the others take what is in it.
+  return place(file, all, kept !== null) ? all : keptSecrets(dataDir, absent);
+}
+
+/** Complete or absent, whenever the process dies; false where another process was faster. */
+function place(file: string, secrets: Kept, replaces: boolean): boolean {
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  writeFileSync(draft, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    if (replaces) renameSync(draft, file);
+    else linkSync(draft, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
 }
 
 /** RFC 4648 base32 without padding, the form that authenticator apps take. */

@@ -83,7 +83,8 @@ function patternsOf(needle: Needle): Pattern[] {
   const patterns = new Map<string, Pattern>();
   const add = (form: string, text: string, encoding: BufferEncoding = 'utf8'): void => {
     const bytes = Buffer.from(text, encoding);
-    patterns.set(bytes.toString('hex'), { needle, form, bytes });
+    const known = bytes.toString('hex');
+    if (!patterns.has(known)) patterns.set(known, { needle, form, bytes });
   };
   for (const window of windowsOf(needle)) {
     add('as it stands', window);
@@ -141,7 +142,10 @@ export async function huntTables(
         ORDER BY 1`,
     );
     for (const { name } of tables) {
-      const rows = await q.query<{ row: string }>(`SELECT t::text AS row FROM ${name} AS t`);
+      // An alias that is the name of no column, which would be taken for the whole row.
+      const rows = await q.query<{ row: string }>(
+        `SELECT "the row"::text AS row FROM ${name} AS "the row"`,
+      );
       counts.set(name, rows.length);
       const text = rows.map(({ row }) => row).join('\n');
       hunt.text(`table ${name}`, text);

@@ -27,8 +27,9 @@ export function refuse(
     headers.push('retry-after', String(refusal.retryAfterSeconds));
   // Stainless SDKs retry by status alone; what will not pass by itself is said not to.
   if (!isTemporary(refusal.status)) headers.push('x-should-retry', 'false');
-  // A body that was not read to its end would be taken for the next request.
-  if (!req.complete) headers.push('connection', 'close');
+  // A body that was not read to its end would be taken for the next request; and a replica that ends is not to be
+  // called again.
+  if (!req.complete || refusal.code === 'shutting_down') headers.push('connection', 'close');
   res.writeHead(refusal.status, headers);
   res.end(body);
 }

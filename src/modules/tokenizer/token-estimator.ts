@@ -33,13 +33,14 @@ interface Answered {
 export class TokenEstimator {
   private worker: Worker | null = null;
   private readonly pending = new Map<number, Pending>();
+  private readonly counting = new Set<Promise<unknown>>();
   private nextId = 1;
 
   /** Null where no estimate can be made in time. Never throws. */
   estimate(request: EstimateRequest): Promise<TokenEstimate | null> {
     if (this.pending.size >= PENDING_MAX) return Promise.resolve(null);
     const id = this.nextId++;
-    return new Promise((resolve) => {
+    const counted = new Promise<TokenEstimate | null>((resolve) => {
       const timer = setTimeout(() => this.settle(id, null), ESTIMATE_MS_MAX).unref();
       this.pending.set(id, { resolve, timer });
       this.running().postMessage({
@@ -50,10 +51,13 @@ export class TokenEstimator {
         answerBytes: request.answerBytes,
       });
     });
+    this.counting.add(counted);
+    return counted.finally(() => this.counting.delete(counted));
   }
 
+  /** Lets what is being counted come to its end, each within its own limit. */
   async close(): Promise<void> {
-    for (const id of this.pending.keys()) this.settle(id, null);
+    await Promise.all(this.counting);
     await this.worker?.terminate();
     this.worker = null;
   }

@@ -5,7 +5,7 @@ export interface Sent {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
-  /** Goes away once the answer has begun, or (`null`) as soon as everything was sent. */
+  /** Goes away once the answer has begun, or as soon as everything was sent. */
   readonly abandon?: 'after the first bytes' | 'at once';
 }
 
@@ -18,7 +18,9 @@ export interface Answered {
   readonly requestId: string | null;
 }
 
-/** One call, whatever becomes of it: never rejects. */
+const ANSWER_MS_MAX = 8_000;
+
+/** One call, whatever becomes of it: never rejects, and never waits for long. */
 export function call(origin: string, sent: Sent): Promise<Answered> {
   const { method = 'POST', path, headers = {}, body, abandon } = sent;
   return new Promise((resolve) => {
@@ -26,6 +28,7 @@ export function call(origin: string, sent: Sent): Promise<Answered> {
     // Not as a URL, which would be normalised on its way.
     const request = http.request({ hostname, port, path, method, headers, agent: false });
     const none = { status: 0, headers: {}, body: '', requestId: null };
+    request.setTimeout(ANSWER_MS_MAX, () => request.destroy());
     request.once('error', () => resolve(none));
     request.once('response', (response) => {
       const chunks: Buffer[] = [];

@@ -14,6 +14,8 @@ export function describeCanary(
   where: string,
   start: (env: Environment) => Promise<Target>,
   scenarios: readonly Scenario[],
+  /** What else leaves traces, before they are looked for. */
+  provoked?: { readonly name: string; readonly work: (carrier: Carrier) => Promise<void> },
 ): void {
   describe(where, () => {
     let carrier: Carrier;
@@ -30,6 +32,8 @@ export function describeCanary(
         expect(scenario.statuses).toContain(status);
       });
     });
+
+    if (provoked !== undefined) test(provoked.name, () => provoked.work(carrier));
 
     test('each call is in the log by its id, and has exactly one record, or none where nobody is known', async () => {
       const records = await carrier.records();
@@ -51,7 +55,7 @@ export function describeCanary(
     test('it reached the provider and came back to its caller', () => {
       const { played, upstream, needles } = carrier;
       expect(played).toHaveLength(scenarios.length);
-      const received = Buffer.concat(upstream.captured.map(({ body }) => body)).toString();
+      const received = upstream.captured.map(({ url, body }) => `${url} ${body}`).join('\n');
       const calls = played.filter(({ scenario }) => scenario.outcomes?.includes('completed'));
       for (const { scenario, answered } of calls.filter(isReadable)) {
         const { text } = needles.find(({ name }) => name === scenario.name)!;
@@ -152,6 +156,20 @@ export function describeCanary(
         const output = new LeakHunt([planted]);
         output.text('the output', target.output());
         expect(output.hits).toEqual([]);
+      },
+      EVERYWHERE_MS_MAX,
+    );
+
+    test(
+      'it is nowhere once the process has ended either',
+      async () => {
+        const { target } = carrier;
+        await target.end();
+        const hunt = new LeakHunt(carrier.needles);
+        hunt.text('the output', target.output());
+        huntFiles(hunt, target.logins.directories, target.encryptionKeys);
+        expect(hunt.hits).toEqual([]);
+        expect(hunt.bytesSearched).toBeGreaterThan(FILE_BYTES_MIN);
       },
       EVERYWHERE_MS_MAX,
     );

@@ -25,7 +25,7 @@ export interface Recorded {
   readonly customerId: string | null;
 }
 
-const RECORDS_MS_MAX = 30_000;
+const RECORDS_MS_MAX = 10_000;
 const POLL_MS = 50;
 
 /** Keys of the installation, each long and of nobody else's making. */
@@ -87,12 +87,11 @@ export class Carrier {
       allowedModels: ['gpt-4.1'],
       bodyLimitBytes: 3_000,
     });
-    const callers = { usual, strict: strict.apiKey, restricted: restricted.apiKey };
-    const carrier = new Carrier(target, upstream, database, callers, other);
-    for (const [name, text] of [...Object.entries(keys), ...Object.entries(callers)]) {
+    const made = { strict: strict.apiKey, restricted: restricted.apiKey, other: other.apiKey };
+    const carrier = new Carrier(target, upstream, database, { usual, ...made }, other);
+    for (const [name, text] of [...Object.entries(keys), ...Object.entries(made)]) {
       carrier.needles.push({ name: `the key ${name}`, text });
     }
-    carrier.needles.push({ name: 'the key of the other', text: other.apiKey });
     return carrier;
   }
 
@@ -156,7 +155,7 @@ export class Carrier {
     return withConnection(options, (q) =>
       q.query<Recorded>(
         `SELECT request_id AS "requestId", org_id AS "orgId", outcome, metering,
-                customer_id AS "customerId" FROM request_log`,
+                customer_id AS "customerId" FROM request_log ORDER BY request_id`,
       ),
     );
   }

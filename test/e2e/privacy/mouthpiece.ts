@@ -42,9 +42,11 @@ export async function startMouthpiece(): Promise<CapturingUpstream> {
 }
 
 function speak(res: ServerResponse, { headers }: Captured): void {
-  const manner = decodeURIComponent(String(headers[MANNER_HEADER])) as Manner;
-  const dialect = decodeURIComponent(String(headers[DIALECT_HEADER])) as Dialect;
-  const note = String(headers[NOTE_HEADER]);
+  const told = (name: string, otherwise: string): string =>
+    decodeURIComponent(String(headers[name] ?? otherwise));
+  const manner = told(MANNER_HEADER, 'answers') as Manner;
+  const dialect = told(DIALECT_HEADER, 'openai chat') as Dialect;
+  const note = told(NOTE_HEADER, 'no note');
   // What a header cannot hold a completion can: quotes, line ends, and lines that look like a stack trace.
   const canary = `${note} "ö"\n    at ${note} (${note}:1:1)\n${note}`;
   const relayed = { [NOTE_HEADER]: note, 'x-request-id': 'req_of_the_provider' };

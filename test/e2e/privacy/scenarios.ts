@@ -152,36 +152,65 @@ export const REFUSALS: readonly Scenario[] = [
   refused('a path of the framework', [400], (unit) => ({ path: `/shunt/v1/${unit}?q=${unit}`, body: `{${unit}` , headers: { 'content-type': 'application/json' } }), 'nobody'),
 ]; // prettier-ignore
 
+const relayed = (name: string, sent: Scenario['sent'], caller: Caller = 'usual'): Scenario => ({
+  name,
+  caller,
+  manner: 'answers',
+  dialect: 'openai chat',
+  statuses: [200],
+  outcomes: ['completed'],
+  sent,
+});
+
 /** Bodies that are valid and unusual. */
 export const ODDITIES: readonly Scenario[] = [
-  {
-    ...refused('', [200], (unit) => ({
-      path: CHAT,
-      headers: { 'content-encoding': 'gzip' },
-      body: gzipSync(JSON.stringify(requestOf('openai chat', proseOf(unit), false).body)),
-    })),
-    name: 'a compressed prompt',
-    outcomes: ['completed'],
-  },
-  {
-    ...refused('', [200], (unit) => ({
-      path: CHAT,
-      // Escapes that JSON does not know inside a string: the scan passes over them, a parser does not.
-      body: `{"model":"gpt-5.4","messages":[{"role":"user","content":"\\x ${unit.repeat(2_000)}"}]}`,
-    })),
-    name: 'a long prompt with broken escapes',
-    outcomes: ['completed'],
-  },
-  {
-    ...refused('', [200], (unit) => ({
+  relayed('a compressed prompt', (unit) => ({
+    path: CHAT,
+    headers: { 'content-encoding': 'gzip' },
+    body: gzipSync(JSON.stringify(requestOf('openai chat', proseOf(unit), false).body)),
+  })),
+  // Escapes that JSON does not know inside a string: a scan passes over them, a parser does not.
+  relayed('a long prompt with broken escapes', (unit) => ({
+    path: CHAT,
+    body: `{"model":"gpt-5.4","messages":[{"role":"user","content":"\\x ${unit.repeat(2_000)}"}]}`,
+  })),
+  relayed('a prompt of 400 KB', (unit) => ({
+    path: CHAT,
+    body: JSON.stringify(requestOf('openai chat', proseOf(unit).repeat(500), false).body),
+  })),
+  relayed(
+    'a file that is relayed unread',
+    (unit) => ({
       path: `/openai/v1/files?purpose=${unit}`,
       headers: { 'content-type': 'multipart/form-data; boundary=x' },
       body: `--x\r\ncontent-disposition: form-data; name="file"; filename="${unit}"\r\n\r\n${unit}\r\n--x--`,
+    }),
+    'strict',
+  ),
+];
+
+const OTHER_PATHS = [
+  '/openai/v1/embeddings',
+  '/openai/v1/responses/input_tokens',
+  '/v1/messages',
+  '/v1/messages/count_tokens',
+  '/google/v1/models/gemini-3.5-flash:countTokens',
+  '/google/v1beta/models/gemini-embedding-001:embedContent',
+  '/google/v1beta/models/gemini-embedding-001:batchEmbedContents',
+  '/google/v1beta/models/gemini-3.5-flash:streamGenerateContent',
+  '/google/v1beta/openai/chat/completions',
+  '/groq/openai/v1/embeddings',
+];
+
+/** What else is forwarded, each with the canary in its body and in its query. */
+export const OTHERS: readonly Scenario[] = [
+  ...OTHER_PATHS.map((path) =>
+    relayed(path, (unit) => ({
+      path: `${path}?note=${unit}`,
+      body: JSON.stringify({ model: 'some-model', input: proseOf(unit), [unit]: [unit] }),
     })),
-    name: 'a file that is relayed unread',
-    caller: 'strict',
-    outcomes: ['completed'],
-  },
+  ),
+  relayed('the list of models', (unit) => ({ method: 'GET', path: `/v1/models?note=${unit}` })),
 ];
 
 function sentTo(dialect: Dialect, unit: string, streamed: boolean): Sent {

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -16,8 +17,13 @@ export interface Target {
   readonly logins: EmbeddedLogins;
   /** Null where it is a process of its own. */
   readonly gateway: TestGateway | null;
+  /** Null where it is this process. */
+  readonly child: ChildProcess | null;
   /** Log lines, console output and process warnings so far. */
   output(): string;
+  /** Ends it and leaves its files. */
+  end(): Promise<void>;
+  /** Ends it and removes its files. */
   stop(): Promise<void>;
 }
 
@@ -30,6 +36,7 @@ export async function startTargetHere(
   const console = captureConsole();
   const gateway = await startGateway({ env: { LOG_LEVEL: 'trace', ...env }, limits });
   const { encryptionKeys } = gateway.app.engine.config;
+  const end = once(() => gateway.app.stop());
   return {
     origin: gateway.origin,
     projectKey: gateway.projectKey,
@@ -37,40 +44,59 @@ export async function startTargetHere(
     secretBox: new SecretBox(encryptionKeys),
     logins: embeddedLogins(gateway.dataDir),
     gateway,
+    child: null,
     output: () => gateway.logs() + console.captured(),
+    end,
     async stop() {
-      await gateway.stop();
+      await end();
       console.release();
+      removeAll(gateway.dataDir);
     },
   };
 }
 
 export async function startTargetProcess(env: Environment): Promise<Target> {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'shunt-e2e-'));
-  const shunt = await startShunt({
+  const variables = {
     LOG_LEVEL: 'trace',
     SHUNT_DATA_DIR: dataDir,
     SHUNT_BOOTSTRAP_PROJECT_KEY: PROJECT_KEY,
     SHUNT_BOOTSTRAP_EMAIL: 'owner@example.test',
     ...env,
-  });
+  };
+  // The first start prints the keys that it makes, once: what comes after it prints none.
+  const first = await startShunt(variables);
+  await first.end();
+  const shunt = await startShunt(variables);
   const { encryptionKey } = JSON.parse(
     readFileSync(path.join(dataDir, 'secrets.json'), 'utf8'),
   ) as { encryptionKey: string };
   const encryptionKeys = { current: Buffer.from(encryptionKey, 'base64'), previous: null };
+  const end = once(async () => void (await shunt.end()));
   return {
     origin: shunt.origin,
-    projectKey: PROJECT_KEY,
+    projectKey: variables.SHUNT_BOOTSTRAP_PROJECT_KEY,
     encryptionKeys,
     secretBox: new SecretBox(encryptionKeys),
     logins: embeddedLogins(dataDir),
     gateway: null,
+    child: shunt.child,
     output: shunt.output,
+    end,
     async stop() {
-      await shunt.end();
-      rmSync(dataDir, { recursive: true, force: true });
+      await end();
+      removeAll(dataDir);
     },
   };
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null;
+  return () => (running ??= work());
+}
+
+function removeAll(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
 }
 
 /** What this process writes to its console, warnings of Node included. */

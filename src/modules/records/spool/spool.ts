@@ -133,8 +133,10 @@ export class Spool implements RecordOrigin, Backlog {
       this.#rewrite();
       if (this.#rewrites.size === before) break;
     }
-    const onlyInMemory = [...this.#rewrites].filter((entry) => entry.segment === null).length;
-    if (onlyInMemory > 0) this.lose(onlyInMemory, 'closed_without_disk');
+    const inMemory = [...this.#rewrites].filter((entry) => entry.segment === null);
+    // Start and final of one call are one loss.
+    const lost = new Set(inMemory.map((entry) => entry.requestId)).size;
+    if (lost > 0) this.lose(lost, 'closed_without_disk');
     this.segments.closeActive();
     this.prune();
     await this.segments.retired();

@@ -1,0 +1,158 @@
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { vi } from 'vitest';
+import { OrganizationService } from '../../../src/modules/organizations/organization.service.js';
+import { UserService } from '../../../src/modules/organizations/user.service.js';
+import { SecretBox } from '../../../src/platform/crypto/secret-box.js';
+import { withConnection } from '../../../src/platform/postgres/single-connection.js';
+import {
+  json,
+  startCapturingUpstream,
+  type CapturingUpstream,
+} from '../../support/capturing-upstream.js';
+import { embeddedLogins } from '../../support/embedded-logins.js';
+import { randomUnit } from '../../support/leak-hunt.js';
+import { startGateway, type TestGateway } from '../../support/gateway.js';
+import { addOrganization, type Tenant } from '../../support/tenants.js';
+
+/** One of two organizations on one installation, each with rows in every table. */
+export interface Member extends Tenant {
+  readonly name: string;
+  /** Its own key of each provider that it has one of. */
+  readonly providerKeys: Readonly<
+    Partial<Record<'openai' | 'anthropic' | 'google' | 'groq', string>>
+  >;
+  readonly customerId: string;
+  /** The ids of the calls that it made. */
+  readonly requestIds: string[];
+}
+
+export interface TwoOrganizations {
+  readonly gateway: TestGateway;
+  readonly upstream: CapturingUpstream;
+  readonly secretBox: SecretBox;
+  readonly a: Member;
+  readonly b: Member;
+  /** `GET /path`, as the framework's router has them. */
+  readonly routes: readonly string[];
+  /** As a superuser, whom row security does not bind. */
+  asSuperuser<Row>(sql: string, parameters?: readonly unknown[]): Promise<Row[]>;
+  /** A chat call with this member's key, and its id. */
+  chat(member: Member, headers?: Readonly<Record<string, string>>): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Nothing of one is in the other, so that a part of it tells whose it is. */
+const unique = (): string => randomUnit() + randomUnit() + randomUnit();
+
+const A_KEYS = { openai: unique(), anthropic: unique(), google: unique() };
+const B_KEYS = { openai: unique(), anthropic: unique(), groq: unique() };
+
+export async function startTwoOrganizations(): Promise<TwoOrganizations> {
+  const upstream = await startCapturingUpstream();
+  upstream.answerWith((res) =>
+    json(res, { model: 'gpt-5.4', choices: [], usage: { prompt_tokens: 5, completion_tokens: 3 } }),
+  );
+  const routes = watchRoutes();
+  const gateway = await startGateway({
+    env: {
+      OPENAI_BASE_URL: `${upstream.origin}/v1`,
+      ANTHROPIC_BASE_URL: upstream.origin,
+      GOOGLE_BASE_URL: upstream.origin,
+      GROQ_BASE_URL: upstream.origin,
+      OPENAI_API_KEY: A_KEYS.openai,
+      ANTHROPIC_API_KEY: A_KEYS.anthropic,
+      GEMINI_API_KEY: A_KEYS.google,
+    },
+  });
+  const { database, config, principals } = gateway.app.engine;
+  const secretBox = new SecretBox(config.encryptionKeys);
+  const found = await principals.find(gateway.projectKey);
+  if (found.kind !== 'known') throw new Error(found.kind);
+  const { orgId, projectId, apiKeyId } = found.principal;
+  const first = { orgId, projectId, apiKeyId, apiKey: gateway.projectKey };
+  const second = await addOrganization(database, secretBox, 'Second', B_KEYS);
+  const rig: TwoOrganizations = {
+    gateway,
+    upstream,
+    secretBox,
+    a: { ...first, name: 'A', providerKeys: A_KEYS, customerId: unique(), requestIds: [] },
+    b: { ...second, name: 'B', providerKeys: B_KEYS, customerId: unique(), requestIds: [] },
+    routes,
+    asSuperuser: (sql, parameters) => {
+      const { superuserUrl } = embeddedLogins(gateway.dataDir);
+      const options = { url: superuserUrl, statementTimeoutMs: 10_000 };
+      return withConnection(options, (q) => q.query(sql, parameters));
+    },
+    chat: (member, headers) => chat(gateway.origin, member, headers),
+    async stop() {
+      await gateway.stop();
+      await upstream.close();
+    },
+  };
+  await furnish(rig);
+  return rig;
+}
+
+/** Rows of both in every table, so that an empty table does not pass for a guarded one. */
+async function furnish({ gateway, secretBox, a, b, asSuperuser, chat: ask }: TwoOrganizations) {
+  const { database, recorder } = gateway.app.engine;
+  const organizations = new OrganizationService(database, secretBox);
+  for (const member of [a, b]) {
+    const made = await new UserService(database).create(
+      `${member.name}@example.test`,
+      'long-enough',
+    );
+    if (made.kind !== 'created') throw new Error(made.kind);
+    await organizations.addMember(member.orgId, made.userId, 'member');
+    await asSuperuser(
+      `INSERT INTO negotiated_prices (org_id, provider, model, effective_from, prices, entered_by)
+       VALUES ($1, 'openai', $2, date_trunc('day', now()), '{}', 'test')`,
+      [member.orgId, `model-of-${member.name}`],
+    );
+    for (let i = 0; i < 3; i += 1) member.requestIds.push(await ask(member));
+  }
+  if (!(await recorder.flush(20_000))) throw new Error('records were not written in time');
+}
+
+async function chat(
+  origin: string,
+  { apiKey, customerId }: Member,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const answer = await fetch(`${origin}/v1/chat/completions`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${apiKey}`,
+      'content-type': 'application/json',
+      'x-shunt-customer-id': customerId,
+      'x-shunt-tags': customerId,
+      ...headers,
+    },
+    body: '{"model":"gpt-5.4","messages":[{"role":"user","content":"the same of both"}]}',
+  });
+  await answer.arrayBuffer();
+  return answer.headers.get('x-shunt-request-id') ?? '';
+}
+
+/** Takes note of every route that the framework registers, whoever registers it. */
+function watchRoutes(): string[] {
+  const routes: string[] = [];
+  const create = NestFactory.create.bind(NestFactory) as (...args: unknown[]) => Promise<unknown>;
+  const spy = vi.spyOn(NestFactory, 'create');
+  spy.mockImplementation(async (...args: unknown[]) => {
+    const nest = (await create(...args)) as INestApplication;
+    const router = nest.getHttpAdapter().getInstance() as {
+      addHook(
+        name: string,
+        hook: (route: { method: string | string[]; url: string }) => void,
+      ): void;
+    };
+    router.addHook('onRoute', ({ method, url }) => {
+      for (const verb of [method].flat()) routes.push(`${verb} ${url}`);
+    });
+    spy.mockRestore();
+    return nest as never;
+  });
+  return routes;
+}
