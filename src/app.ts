@@ -9,6 +9,7 @@ import type { AppConfig } from './config/app-config.js';
 import { startEngine, type Engine } from './engine.js';
 import { createGatewayServer, refuseUnreadable } from './gateway/gateway.server.js';
 import type { UpstreamLimits } from './gateway/stages/forward.js';
+import type { FirstInstallation } from './modules/bootstrap/bootstrap.js';
 import { NestLogger } from './platform/telemetry/nest-logger.js';
 import type { Logger } from './platform/telemetry/logger.js';
 
@@ -36,13 +37,29 @@ export async function startApp(
     const nest = await createNest(engine, logger);
     await nest.listen({ port: config.port, host: config.host });
     const { port } = nest.getHttpServer().address() as AddressInfo;
-    const scheme = config.tls === null ? 'http' : 'https';
-    const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-    return { origin: `${scheme}://${host}:${port}`, engine, stop: () => stopApp(nest, engine) };
+    return { origin: originOf(config, port), engine, stop: () => stopApp(nest, engine) };
   } catch (error) {
     await engine.stop();
-    throw error;
+    if (engine.bootstrapped?.kind !== 'created') throw error;
+    throw new FailedFirstStart(engine.bootstrapped, error);
   }
+}
+
+/** What a first start makes is shown once. This one made it, and then failed (`cause`): it must be shown all the same. */
+export class FailedFirstStart extends Error {
+  override readonly name = 'FailedFirstStart';
+
+  constructor(
+    readonly made: FirstInstallation,
+    cause: unknown,
+  ) {
+    super('The first start failed after it had made the first organization.', { cause });
+  }
+}
+
+/** Where clients reach it, on this machine. */
+export function originOf({ tls, host }: AppConfig, port: number): string {
+  return `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 async function createNest(engine: Engine, logger: Logger): Promise<NestFastifyApplication> {
@@ -73,6 +90,7 @@ async function stopApp(nest: NestFastifyApplication, engine: Engine): Promise<vo
   const sweeping = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
   await engine.accountant.drain(DRAIN_MS_MAX);
   clearInterval(sweeping);
+  engine.accountant.cut();
   server.closeAllConnections();
   await closing;
   // Before the connections to the providers go: it was not they who ended these calls.

@@ -1,4 +1,5 @@
 import type { AppConfig } from './config/app-config.js';
+import { BodyBudget } from './gateway/body/payload.js';
 import { CallAccountant } from './gateway/call-accountant.js';
 import { GatewayMetrics } from './gateway/gateway.metrics.js';
 import { GatewayPipeline } from './gateway/gateway.pipeline.js';
@@ -6,6 +7,7 @@ import { PASSTHROUGH_LIMITS, type UpstreamLimits } from './gateway/stages/forwar
 import { Upstreams } from './gateway/upstreams.js';
 import { PrincipalDirectory } from './modules/api-keys/principal-directory.js';
 import { bootstrap, type BootstrapResult } from './modules/bootstrap/bootstrap.js';
+import { checkEncryptionKey } from './modules/bootstrap/encryption-check.js';
 import { buildCatalog } from './modules/catalog/catalog.js';
 import { PriceBook } from './modules/catalog/price-book.js';
 import { snapshotCatalog } from './modules/catalog/price-versions.store.js';
@@ -74,13 +76,13 @@ export async function startEngine(
     const secretBox = new SecretBox(config.encryptionKeys);
     const catalog = buildCatalog();
     await snapshotCatalog(database, catalog);
+    await checkEncryptionKey(database, secretBox);
     const bootstrapped = await bootstrap({ database, secretBox, config });
     const recorder = startRecorder(start, database);
     const principals = await startDirectory(start, opened.runtimeUrl, secretBox);
     const { limiter, probe } = startLimiter(start);
     const upstreams = await openUpstreams(start, limits);
-    const estimator = new TokenEstimator();
-    closers.push(() => estimator.close());
+    const estimator = startEstimator(start);
     const accountant = new CallAccountant({
       records: recorder,
       prices: new PriceBook(catalog),
@@ -98,6 +100,7 @@ export async function startEngine(
       openKey: (principal, provider) => keys.open(principal, provider),
       accountant,
       limits,
+      bodies: new BodyBudget(),
     });
     const probes = { postgres: () => database.ping(), ...probe };
     return {
@@ -132,6 +135,17 @@ async function startDirectory(
   await principals.start();
   closers.push(() => principals.stop());
   return principals;
+}
+
+function startEstimator({ metrics, closers }: Start): TokenEstimator {
+  const givenUp = metrics.counter(
+    'shunt_estimates_given_up_total',
+    'Calls without reported usage that could not be estimated either, by reason',
+    ['reason'],
+  );
+  const estimator = new TokenEstimator((reason) => givenUp.inc({ reason }));
+  closers.push(() => estimator.close());
+  return estimator;
 }
 
 function startRecorder(

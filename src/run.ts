@@ -1,4 +1,4 @@
-import { startApp, type App } from './app.js';
+import { FailedFirstStart, originOf, startApp, type App } from './app.js';
 import { loadConfig, type AppConfig } from './config/app-config.js';
 import { ConfigError } from './config/environment.js';
 import { createLogger, safeError, type Logger } from './platform/telemetry/logger.js';
@@ -48,7 +48,10 @@ async function start(config: AppConfig, logger: Logger): Promise<App> {
     logger.info({ origin: app.origin, role: config.role }, 'ready');
     return app;
   } catch (error) {
-    return exitWith(error);
+    if (!(error instanceof FailedFirstStart)) return exitWith(error);
+    const origin = originOf(config, config.port);
+    process.stdout.write(welcome(origin, error.made, 'Shunt will listen on'));
+    return exitWith(error.cause);
   }
 }
 

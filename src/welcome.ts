@@ -1,8 +1,12 @@
 import type { BootstrapResult, FirstInstallation } from './modules/bootstrap/bootstrap.js';
 
 /** What a person reads at the end of a start; the secrets of a first start are in it, and nowhere else again. */
-export function welcome(origin: string, bootstrapped: BootstrapResult | null): string {
-  const lines = [`Shunt listens on ${origin}`];
+export function welcome(
+  origin: string,
+  bootstrapped: BootstrapResult | null,
+  heading = 'Shunt listens on',
+): string {
+  const lines = [`${heading} ${origin}`];
   if (bootstrapped === null) lines.push(...pointers(origin));
   else if (bootstrapped.kind === 'instructions') lines.push(bootstrapped.message);
   else lines.push(...firstStart(origin, bootstrapped));

@@ -1,15 +1,11 @@
-import { Controller, Get, Inject, Req, UseGuards } from '@nestjs/common';
-import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
-import { PROVIDERS, type Provider } from '../domain/routing/provider.js';
-import { isLoopback } from '../platform/trusted-proxies.js';
+import { Controller, Get, Req, UseGuards } from '@nestjs/common';
+import { PROVIDERS } from '../domain/routing/provider.js';
 import { ProjectKeyGuard, type ApplicationRequest } from './project-key.guard.js';
 
 /** What a project key stands for. */
 @Controller('shunt/v1/project')
 @UseGuards(ProjectKeyGuard)
 export class ProjectController {
-  constructor(@Inject(APP_CONFIG) private readonly config: AppConfig) {}
-
   @Get()
   read(@Req() { principal }: ApplicationRequest) {
     const providers = PROVIDERS.filter(
@@ -23,13 +19,7 @@ export class ProjectController {
       strict: principal.strict,
       default_model: principal.defaultModel,
       providers,
-      upstream: providers.some((provider) => this.isReal(provider)) ? 'real' : 'sandbox',
+      upstream: providers.length > 0 ? 'real' : 'sandbox',
     };
-  }
-
-  /** An upstream on this machine costs nobody money. */
-  private isReal(provider: Provider): boolean {
-    const { hostname } = new URL(this.config.upstreams[provider]);
-    return hostname !== 'localhost' && !isLoopback(hostname.replace(/^\[|\]$/g, ''));
   }
 }

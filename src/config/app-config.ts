@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Provider } from '../domain/routing/provider.js';
+import { isAddressOrRange } from '../platform/trusted-proxies.js';
 import { ConfigError, readEnvironment, type Environment } from './environment.js';
 import { resolveSecrets, type Secrets } from './secrets.js';
 
@@ -41,7 +42,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   const read = readEnvironment(env);
   const production = read.NODE_ENV === 'production';
   const { encryptionKey, ...secrets } = resolveSecrets(read);
-  const trustedProxies = read.SHUNT_TRUSTED_PROXIES.split(',').filter((part) => part.trim() !== '');
+  const trustedProxies = trustedProxiesOf(read);
   const tls = tlsOf(read);
   if (production) refuseUnsafeProduction(read, tls !== null || trustedProxies.length > 0);
   return Object.freeze({
@@ -61,13 +62,25 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     },
     secrets,
     tls,
-    trustedProxies: trustedProxies.map((part) => part.trim()),
+    trustedProxies,
     publicUrl: read.SHUNT_PUBLIC_URL ?? null,
     metricsToken: read.SHUNT_METRICS_TOKEN ?? null,
     defaultRequestsPerMinute: read.SHUNT_ORG_RATE_LIMIT,
     upstreams: upstreamsOf(read),
     bootstrap: bootstrapOf(read),
   });
+}
+
+function trustedProxiesOf(env: Environment): readonly string[] {
+  const parts = env.SHUNT_TRUSTED_PROXIES.split(',').map((part) => part.trim());
+  const addresses = parts.filter((part) => part !== '');
+  for (const address of addresses) {
+    if (isAddressOrRange(address)) continue;
+    throw new ConfigError(
+      `SHUNT_TRUSTED_PROXIES takes IP addresses and CIDR ranges, separated by commas; "${address}" is neither.`,
+    );
+  }
+  return addresses;
 }
 
 function databaseOf(env: Environment): AppConfig['database'] {

@@ -16,6 +16,7 @@ import {
   type Ending,
   type Ratings,
 } from './stages/record.js';
+import { declaredLength } from './stages/read-body.js';
 import type { Settlement } from './stages/relay.js';
 
 /** The spool, as the gateway sees it: `onWritten` runs when the record would survive this process. */
@@ -38,6 +39,7 @@ export class CallAccountant {
   private readonly shadows = new WeakMap<Planned, Shadow>();
   private inFlight = 0;
   private closing: (() => void) | null = null;
+  private cutting = false;
 
   constructor(private readonly parts: AccountantParts) {}
 
@@ -66,6 +68,15 @@ export class CallAccountant {
     });
   }
 
+  /** The drain is over: what is still open is being cut off by this replica. */
+  cut(): void {
+    this.cutting = true;
+  }
+
+  get isCutting(): boolean {
+    return this.cutting;
+  }
+
   started(call: Planned, onWritten: () => void): void {
     this.parts.records.start(startRecord(call), onWritten);
   }
@@ -75,15 +86,11 @@ export class CallAccountant {
     setImmediate(() => {
       try {
         this.shadowOf(call);
+        call.payload?.lookedAt(ESTIMATED_BYTES_MAX);
       } catch (error) {
         this.crashed(call, error);
       }
     });
-  }
-
-  /** A path that is no provider's has no metric either: its log line is all there is. */
-  unrecognised(requestId: string, { code }: Refusal): void {
-    this.parts.logger.debug({ requestId, code }, 'call not recognised');
   }
 
   turnedAway(arrival: Arrival, refusal: Refusal): void {
@@ -150,7 +157,8 @@ export class CallAccountant {
   private shadowOf(call: Planned): Shadow {
     const known = this.shadows.get(call);
     if (known !== undefined) return known;
-    const view = call.facts === null ? null : clippedView(call.plainBody!, call.facts.scanned);
+    const { facts, payload } = call;
+    const view = facts === null ? null : clippedView(payload!.plain, facts.scanned);
     const shadow = this.parts.shadow({
       principal: call.principal,
       provider: call.route.provider,
@@ -196,10 +204,16 @@ export class CallAccountant {
   /** Replaces an unknown by a marked estimate, after the call is over and outside its way. */
   private estimate(call: Planned, settlement: Settlement, ending: Ending, known: Metering): void {
     const { estimator, records, logger } = this.parts;
-    if (call.plainBody === null) return;
+    const { payload } = call;
+    if (payload === null) return;
     const sample = settlement.reader?.sample() ?? { bytes: NO_BYTES, totalBytes: 0 };
     void estimator
-      .estimate({ request: call.plainBody, answer: sample.bytes, answerBytes: sample.totalBytes })
+      .estimate({
+        request: payload.plain.subarray(0, ESTIMATED_BYTES_MAX),
+        requestBytes: payload.plainBytes,
+        answer: sample.bytes,
+        answerBytes: sample.totalBytes,
+      })
       .then((estimate) => {
         if (estimate === null) return;
         const metering = meterEstimate(call, known, estimate);
@@ -210,6 +224,8 @@ export class CallAccountant {
 }
 
 const NO_BYTES = Buffer.alloc(0);
+/** A longer request is estimated by its head, scaled. */
+const ESTIMATED_BYTES_MAX = 256 * 1024;
 
 /** An answer that was cut short, or a stream whose client, or strict project, wanted no usage in it. */
 function isEstimable(call: Planned, metering: Metering): boolean {
@@ -220,27 +236,27 @@ function isEstimable(call: Planned, metering: Metering): boolean {
 }
 
 function endingOf(call: Planned, settlement: Settlement): Ending {
-  const { findings, status } = settlement;
-  const failed = settlement.outcome === 'upstream_error' || findings?.error !== undefined;
+  const { status, firstByteAt, errorCode } = settlement;
   return {
     outcome: settlement.outcome,
-    status: status ?? (settlement.errorCode === null ? null : ERRORS[settlement.errorCode][0]),
-    errorCode: settlement.errorCode,
-    failureClass: failed
-      ? classifyFailure(call.route.provider, {
-          status: status ?? 0,
-          error: findings?.error,
-          hasRetryAfter: settlement.hasRetryAfter,
-        })
-      : settlement.outcome === 'upstream_failed' || settlement.outcome === 'truncated'
-        ? 'transient'
-        : null,
+    status: status ?? (errorCode === null ? null : ERRORS[errorCode][0]),
+    errorCode,
+    failureClass: failureClassOf(call, settlement),
     upstreamRequestId: settlement.upstreamRequestId,
-    requestBytes: call.body?.length ?? 0,
+    requestBytes: call.payload?.rawBytes ?? (declaredLength(call.req) || 0),
     responseBytes: settlement.responseBytes,
-    timeToFirstByteMs:
-      settlement.firstByteAt === null ? null : settlement.firstByteAt - call.startedAt,
+    timeToFirstByteMs: firstByteAt === null ? null : firstByteAt - call.startedAt,
     latencyMs: performance.now() - call.startedAt,
     synthetic: settlement.synthetic,
   };
+}
+
+/** The provider's failures, and the network's; not the client's, and not Shunt's own. */
+function failureClassOf(call: Planned, { outcome, status, findings, errorCode }: Settlement) {
+  if (outcome === 'upstream_error' || findings?.error !== undefined) {
+    return classifyFailure(call.route.provider, { status: status ?? 0, error: findings?.error });
+  }
+  if (errorCode === 'body_too_large') return 'caller_fault';
+  if (errorCode === 'internal' || errorCode === 'shutting_down') return null;
+  return outcome === 'upstream_failed' || outcome === 'truncated' ? 'transient' : null;
 }

@@ -3,7 +3,9 @@ import type { Pool } from 'undici';
 import type { Principal } from '../modules/api-keys/principal.js';
 import type { Route } from '../modules/providers/routes.js';
 import type { Decision } from '../modules/records/call-record.js';
+import type { Payload } from './body/payload.js';
 import type { RequestFacts } from './body/request-facts.js';
+import type { Refusal } from './gateway-error.js';
 
 /** A call as it stands after each step. Each step needs the type the step before returns. */
 
@@ -17,6 +19,8 @@ export interface Arrival {
   /** Monotonic, milliseconds (`performance.now`). */
   readonly startedAt: number;
   readonly route: Route;
+  /** Its path or method is none of the gateway's: it goes no further than its caller's name. */
+  readonly fault: Refusal | null;
   /** Without the Shunt key; with its question mark, or empty. */
   readonly query: string;
   readonly token: string | null;
@@ -29,10 +33,8 @@ export interface Authenticated extends Arrival {
 
 /** It is within limits and policy, and its body (where it must be read) is in memory. */
 export interface Admitted extends Authenticated {
-  /** As it came, compressed or not; null where the body is relayed as a stream. */
-  readonly body: Buffer | null;
-  /** The same, inflated; what facts and spans refer to. */
-  readonly plainBody: Buffer | null;
+  /** Null where the body is relayed as a stream. */
+  readonly payload: Payload | null;
   readonly facts: RequestFacts | null;
   readonly model: string | null;
   readonly streamed: boolean;
@@ -45,8 +47,6 @@ export interface Planned extends Admitted {
   readonly upstream: Upstream;
   /** Name, value, name, value: as undici takes them. */
   readonly headers: string[];
-  /** What is sent upstream; null for the client's own stream, or for none. */
-  readonly forwardedBody: Buffer | null;
   /** Usage was asked for on the client's behalf, and is taken out of the answer again. */
   readonly injected: boolean;
 }

@@ -38,6 +38,7 @@ export const ERRORS = {
     429,
     "The organization's limit of calls per minute is reached. Try again later.",
   ],
+  method_not_allowed: [405, 'Shunt takes GET, HEAD, POST, PUT, PATCH and DELETE.'],
   unknown_path: [404, 'Shunt has no such path. See the README for the base URL of each SDK.'],
   invalid_path: [
     400,
@@ -63,6 +64,7 @@ export const ERRORS = {
   upstream_closed: [502, 'The provider closed the connection before it answered.'],
   upstream_garbled: [502, "The provider's answer is not valid HTTP."],
   client_stalled: [499, 'The client stopped reading the answer.'],
+  overloaded: [503, 'This replica holds as many request bodies as it can. Try again in a moment.'],
   shutting_down: [503, 'This replica is shutting down. Try again.'],
   internal: [500, 'Shunt failed to handle this call. The request id tells the operator which one.'],
 } as const satisfies Record<string, readonly [status: number, message: string]>;

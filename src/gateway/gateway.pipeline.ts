@@ -3,13 +3,14 @@ import type { Authentication, Principal } from '../modules/api-keys/principal.js
 import type { Permit } from '../modules/limits/request-limiter.js';
 import type { Arrival, Authenticated, Planned } from './call.js';
 import type { CallAccountant } from './call-accountant.js';
+import type { BodyBudget } from './body/payload.js';
 import { Refusal } from './gateway-error.js';
 import { admit } from './stages/admit.js';
 import { forward, type UpstreamLimits } from './stages/forward.js';
 import { plan, type PlanContext } from './stages/plan.js';
 import { arrive } from './stages/recognise.js';
 import { refuse } from './stages/refuse.js';
-import { Relay, type OnSettled, type Settlement } from './stages/relay.js';
+import { Relay, type Settlement } from './stages/relay.js';
 
 /** What the pipeline needs of the rest of the system. */
 export interface GatewayContext extends PlanContext {
@@ -17,6 +18,7 @@ export interface GatewayContext extends PlanContext {
   takePermit(principal: Principal): Permit | Promise<Permit>;
   readonly accountant: CallAccountant;
   readonly limits: UpstreamLimits;
+  readonly bodies: BodyBudget;
 }
 
 /**
@@ -29,14 +31,10 @@ export class GatewayPipeline {
 
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const arrival = arrive(req, res);
-    if ('refusal' in arrival) {
-      this.context.accountant.unrecognised(arrival.requestId, arrival.refusal);
-      return refuse(req, res, arrival, arrival.refusal);
-    }
     let caller: Authenticated | Refusal | null = null;
     try {
       caller = await this.authenticate(arrival);
-      if (caller instanceof Refusal) return this.turnAway(arrival, caller);
+      if (caller instanceof Refusal) return this.turnAway(arrival, arrival.fault ?? caller);
       await this.carryOut(caller);
     } catch (error) {
       this.context.accountant.crashed(arrival, error);
@@ -48,10 +46,10 @@ export class GatewayPipeline {
 
   private async carryOut(caller: Authenticated): Promise<void> {
     const { accountant } = this.context;
-    const refusal = accountant.open(caller) ?? (await this.limit(caller));
+    const refusal = accountant.open(caller) ?? (await this.limit(caller)) ?? caller.fault;
     if (refusal !== null) return this.refuseCall(caller, refusal);
 
-    const admitted = await admit(caller);
+    const admitted = await admit(caller, this.context.bodies);
     if (admitted instanceof Refusal) return this.refuseCall(caller, admitted);
 
     const planned = plan(admitted, this.context);
@@ -61,26 +59,29 @@ export class GatewayPipeline {
   /** Runs once the start record is written. */
   private send(planned: Planned): void {
     const { accountant, limits } = this.context;
-    const onFault = (error: unknown): void => accountant.crashed(planned, error);
-    const onSettled: OnSettled = (settlement, release) => {
-      accountant.settled(planned, settlement, () => {
-        release();
-        if (settlement.outcome === 'upstream_failed') this.explainFailure(planned, settlement);
-      });
-    };
-    const relay = new Relay(planned, onSettled, onFault);
+    const relay = new Relay(planned, {
+      settled: (settlement, release) =>
+        accountant.settled(planned, settlement, () => {
+          release();
+          this.explainFailure(planned, settlement);
+        }),
+      fault: (error) => accountant.crashed(planned, error),
+      isCutting: () => accountant.isCutting,
+    });
     // The client may have gone while its key was looked up: nobody would be told again.
     if (planned.res.destroyed) return relay.clientClosed();
     try {
       forward(planned, relay, limits);
     } catch (error) {
-      onFault(error);
+      accountant.crashed(planned, error);
       relay.unsent();
     }
     accountant.sent(planned);
   }
 
-  private explainFailure(call: Planned, { errorCode }: Settlement): void {
+  /** Where the provider gave no answer, the client gets Shunt's. */
+  private explainFailure(call: Planned, { errorCode, status, outcome }: Settlement): void {
+    if (status !== null || outcome === 'client_aborted') return;
     const envelope = { requestId: call.requestId, envelope: call.route.envelope };
     refuse(call.req, call.res, envelope, new Refusal(errorCode ?? 'upstream_unreachable'));
   }

@@ -4,7 +4,7 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from 'no
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { AppConfig } from '../config/app-config.js';
-import { mountEnvelope } from '../modules/providers/routes.js';
+import { mountOf } from '../modules/providers/routes.js';
 import { safeError, type Logger } from '../platform/telemetry/logger.js';
 import { TrustedProxies } from '../platform/trusted-proxies.js';
 import type { GatewayPipeline } from './gateway.pipeline.js';
@@ -40,13 +40,13 @@ export function createGatewayServer(
   const needsHttps = config.production && config.tls === null;
   const onRequest: Handler = (req, res) => {
     const target = req.url ?? '/';
-    const envelope = mountEnvelope(target);
+    const mount = mountOf(target);
     if (needsHttps && !proxies.saysHttps(req) && !PROBES.test(target)) {
-      const call = { requestId: randomUUIDv7(), envelope: envelope ?? 'openai' };
+      const call = { requestId: randomUUIDv7(), envelope: mount?.envelope ?? 'openai' };
       logger.debug({ requestId: call.requestId, code: 'tls_required' }, 'call turned away');
       return refuse(req, res, call, new Refusal('tls_required'));
     }
-    if (envelope === null) return serveOther(req, res, others);
+    if (mount === null) return serveOther(req, res, others);
     pipeline.handle(req, res).catch((error: unknown) => {
       logger.error({ err: safeError(error) }, 'a call could not even be refused');
       res.destroy();

@@ -6,6 +6,16 @@ import { Metrics } from '../platform/telemetry/metrics.js';
 import { isLoopback } from '../platform/trusted-proxies.js';
 import { Readiness } from './readiness.js';
 
+/** What proxies say of themselves and of whom they speak for. */
+const PROXY_HEADERS = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+] as const;
+
 /** What balancers, orchestrators and Prometheus ask. */
 @Controller()
 export class OperationsController {
@@ -51,8 +61,7 @@ export class OperationsController {
     const sent = /^bearer (.+)$/i.exec(req.headers.authorization ?? '')?.[1];
     if (sent !== undefined && this.config.metricsToken !== null)
       return equal(sent, this.config.metricsToken);
-    const proxied =
-      req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined;
+    const proxied = PROXY_HEADERS.some((name) => req.headers[name] !== undefined);
     return !proxied && isLoopback(req.socket.remoteAddress);
   }
 }

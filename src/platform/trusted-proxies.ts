@@ -11,9 +11,7 @@ export class TrustedProxies {
   private readonly answers = new Map<string, boolean>();
 
   constructor(addresses: readonly string[]) {
-    this.ranges = addresses.map((address) =>
-      address.includes('/') ? ipaddr.parseCIDR(address) : single(ipaddr.process(address)),
-    );
+    this.ranges = addresses.map(rangeOf);
   }
 
   /** Whether the call came to a trusted proxy over https. */
@@ -39,6 +37,20 @@ export class TrustedProxies {
       ([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits),
     );
   }
+}
+
+/** `10.0.0.1`, `10.0.0.0/8`, and the same of IPv6. */
+export function isAddressOrRange(text: string): boolean {
+  try {
+    rangeOf(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function rangeOf(address: string): Range {
+  return address.includes('/') ? ipaddr.parseCIDR(address) : single(ipaddr.process(address));
 }
 
 function single(address: ipaddr.IPv4 | ipaddr.IPv6): Range {

@@ -1,6 +1,9 @@
 /** What a reader learnt of an answer by the time it ended. */
 export interface AnswerFindings {
-  /** The parsed JSON objects that carry usage, in order of arrival (for streams the first and the last). */
+  /**
+   * The parsed JSON objects that carry usage, in order of arrival: for streams the first and the last, and between
+   * them the last that named search queries.
+   */
   readonly usageEvents: readonly unknown[];
   /** The answer could not be read: not JSON, over a bound, an unknown encoding. */
   readonly unreadable: boolean;
@@ -41,6 +44,10 @@ export function errorIn(event: unknown): unknown {
   if (isRecord(event['error'])) return event['error'];
   const { response } = event;
   if (isRecord(response) && isRecord(response['error'])) return response['error'];
+  const groq = isRecord(event['x_groq']) ? event['x_groq']['error'] : null;
+  if (isRecord(groq)) return groq;
+  // Groq's own word for why it stopped early; as a code, since it may be one of the closed set.
+  if (typeof groq === 'string' && groq !== '') return { code: groq };
   return event['type'] === 'error' ? event : undefined;
 }
 

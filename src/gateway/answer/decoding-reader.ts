@@ -7,13 +7,14 @@ const BACKLOG_BYTES_MAX = 8 * 1024 * 1024;
 /** Decoded bytes that are read at the most: what expands further is not an answer. */
 const DECODED_BYTES_MAX = 256 * 1024 * 1024;
 
-const DECODERS: Readonly<Record<string, () => Transform>> = {
-  gzip: () => zlib.createGunzip(),
-  'x-gzip': () => zlib.createGunzip(),
-  deflate: () => zlib.createInflate(),
-  br: () => zlib.createBrotliDecompress(),
-  zstd: () => zlib.createZstdDecompress(),
-};
+/** By the names of content encodings, in lower case. */
+const DECODERS: ReadonlyMap<string, () => Transform> = new Map([
+  ['gzip', () => zlib.createGunzip()],
+  ['x-gzip', () => zlib.createGunzip()],
+  ['deflate', () => zlib.createInflate()],
+  ['br', () => zlib.createBrotliDecompress()],
+  ['zstd', () => zlib.createZstdDecompress()],
+]);
 
 /** Relays a compressed answer as it is, and decodes a copy for the reader inside. */
 export class DecodingReader implements AnswerReader {
@@ -27,8 +28,10 @@ export class DecodingReader implements AnswerReader {
   constructor(
     private readonly inner: AnswerReader,
     encoding: string,
+    /** Told of a fault of the reader inside, which then reads no further. */
+    private readonly onFault: (error: unknown) => void = () => {},
   ) {
-    this.decoder = DECODERS[encoding]?.() ?? null;
+    this.decoder = DECODERS.get(encoding.toLowerCase())?.() ?? null;
     this.failed = this.decoder === null;
     this.decoder?.on('data', (decoded: Buffer) => this.decoded(decoded));
     this.decoder?.on('error', () => this.fail());
@@ -66,9 +69,16 @@ export class DecodingReader implements AnswerReader {
   }
 
   private decoded(bytes: Buffer): void {
+    if (this.failed) return;
     this.decodedBytes += bytes.length;
-    if (this.decodedBytes > DECODED_BYTES_MAX) this.fail();
-    else this.inner.feed(bytes);
+    if (this.decodedBytes > DECODED_BYTES_MAX) return this.fail();
+    // Called by the decoder and not by whoever fed it: what is thrown in here would end the process.
+    try {
+      this.inner.feed(bytes);
+    } catch (error) {
+      this.fail();
+      this.onFault(error);
+    }
   }
 
   private fail(): void {

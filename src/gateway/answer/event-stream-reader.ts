@@ -1,56 +1,31 @@
-import { USAGE_MARKERS } from '../../modules/metering/usage/usage-members.js';
-import type { WireFormat } from '../../modules/providers/wire-format.js';
 import { errorIn, type AnswerFindings, type AnswerReader } from './answer-reader.js';
+import { HeldBytes } from './held-bytes.js';
 import { LineScanner } from './line-scanner.js';
+import {
+  MarkFinder,
+  afterColon,
+  eventLines,
+  queriesAfter,
+  type StreamMarks,
+} from './stream-marks.js';
 
 /** How much of an answer's head is kept, for an estimate if its usage never comes. */
 export const SAMPLE_BYTES_MAX = 65_536;
 
-/** Occurs in no line. */
-const NO_MARK = '\n';
-
-/** What the lines of a format's stream look like that matter to metering. */
-export interface StreamMarks {
-  /** The bytes that a data line with usage contains. */
-  readonly usage: Buffer;
-  /** Lines that begin the last event of a stream, as text; empty where the end of the body is the end. */
-  readonly lastEvent: readonly string[];
-}
-
-/** The lines that begin a stream's last event; for other formats the end of the body is the end. */
-const LAST_EVENTS: Readonly<Partial<Record<WireFormat, readonly string[]>>> = {
-  openai_chat: ['data: [DONE]', 'data:[DONE]'],
-  openai_responses: [
-    'event: response.completed',
-    'event: response.incomplete',
-    'event: response.failed',
-    'event: error',
-  ],
-  anthropic_messages: ['event: message_stop', 'event: error'],
-};
-
-export function streamMarks(format: WireFormat): StreamMarks {
-  return STREAM_MARKS[format];
-}
-
-const STREAM_MARKS = Object.fromEntries(
-  Object.entries(USAGE_MARKERS).map(([format, usage]) => [
-    format,
-    { usage: Buffer.from(usage ?? NO_MARK), lastEvent: LAST_EVENTS[format as WireFormat] ?? [] },
-  ]),
-) as unknown as Readonly<Record<WireFormat, StreamMarks>>;
-
 const ERROR_MARK = Buffer.from('{"error"');
-const LAST_EVENT_LINE_BYTES_MAX = 64;
+const ERROR_KEY = Buffer.from('"error"');
+const ERROR_EVENTS = eventLines('error');
+/** No line of the closed set that names a last or an error event is longer. */
+const NAMED_LINE_BYTES_MAX = 64;
 const LETTER_D = 0x64;
 const LETTER_E = 0x65;
 const LETTER_N = 0x6e;
-const COLON = 0x3a;
 const SPACE = 0x20;
 
 /**
  * Watches an event stream pass by. It looks for a few marks in the bytes and parses, at the end, only the first and
- * the last event that carried usage: a chunk without marks costs a few native searches and no allocation.
+ * the last event that carried usage, the last that named search queries, and an error: a chunk without marks costs a
+ * few native searches, and no allocation once the head is kept.
  */
 export class EventStreamReader implements AnswerReader {
   ended = false;
@@ -58,16 +33,26 @@ export class EventStreamReader implements AnswerReader {
   private readonly lines = new LineScanner(
     (bytes, start, end) => void this.watch(bytes, start, end),
   );
+  private readonly usage: MarkFinder;
+  private readonly searches: MarkFinder;
+  private readonly errorHolders: MarkFinder;
   private firstUsage: Buffer | null = null;
   private lastUsage: Buffer | null = null;
+  private lastSearches: Buffer | null = null;
   private errorLine: Buffer | null = null;
-  private lastEventBegun = false;
-  private markSearched: Buffer | null = null;
-  private markAt = -1;
-  private head: Buffer[] = [];
+  private isErrorNamed = false;
+  /** The data of the last event. */
+  private closing: Buffer | null = null;
+  private inErrorEvent = false;
+  private inLastEvent = false;
+  private readonly head = new HeldBytes(SAMPLE_BYTES_MAX);
   private bytes = 0;
 
-  constructor(private readonly marks: StreamMarks) {}
+  constructor(private readonly marks: StreamMarks) {
+    this.usage = new MarkFinder(marks.usage);
+    this.searches = new MarkFinder(marks.searches);
+    this.errorHolders = new MarkFinder(marks.errorHolder);
+  }
 
   feed(chunk: Buffer): Buffer {
     this.count(chunk);
@@ -81,27 +66,28 @@ export class EventStreamReader implements AnswerReader {
   }
 
   findings(): AnswerFindings {
-    const lines = this.lastUsage === null ? [] : [this.firstUsage!, this.lastUsage];
-    const distinct = lines[0] === lines[1] ? lines.slice(0, 1) : lines;
-    const events = distinct.map((line) => dataOf(line));
+    const parsed = new ParsedLines();
+    // Where the queries stand between the other two does not matter: a later line of theirs carries no usage.
+    const lines = [this.firstUsage, this.lastSearches, this.lastUsage];
+    const events = [...new Set(lines)]
+      .filter((line) => line !== null)
+      .map((line) => parsed.valueOf(line));
     return {
       usageEvents: events.filter((event) => event !== undefined),
-      unreadable: events.includes(undefined) || (this.lines.overlong && events.length === 0),
-      complete: this.ended || this.marks.lastEvent.length === 0,
-      error: this.errorLine === null ? undefined : errorIn(dataOf(this.errorLine)),
+      unreadable: events.includes(undefined) || (this.lines.overlong && this.lastUsage === null),
+      complete: this.ended || this.isComplete(parsed),
+      error: this.error(parsed),
     };
   }
 
   sample(): { bytes: Buffer; totalBytes: number } {
-    return {
-      bytes: Buffer.concat(this.head).subarray(0, SAMPLE_BYTES_MAX),
-      totalBytes: this.bytes,
-    };
+    return { bytes: this.head.view(), totalBytes: this.bytes };
   }
 
   /** Takes note of a chunk whose lines somebody else splits and gives to `watch`. */
   count(chunk: Buffer): void {
-    if (this.bytes < SAMPLE_BYTES_MAX) this.head.push(chunk);
+    const room = SAMPLE_BYTES_MAX - this.head.length;
+    if (room > 0) this.head.append(chunk.length > room ? chunk.subarray(0, room) : chunk);
     this.bytes += chunk.length;
     this.atBoundary = endsEvent(chunk);
   }
@@ -109,61 +95,102 @@ export class EventStreamReader implements AnswerReader {
   /** Looks at one line, without its end; gives the index of its first usage mark, or -1. */
   watch(bytes: Buffer, start: number, end: number): number {
     if (start === end) {
-      if (this.lastEventBegun) this.ended = true;
+      if (this.inLastEvent) this.ended = true;
+      this.inErrorEvent = false;
       return -1;
     }
     const first = bytes[start];
     if (first !== LETTER_D && first !== LETTER_E) return -1;
-    this.noticeLastEvent(bytes, start, end);
-    if (first !== LETTER_D) return -1;
-    const mark = this.nextMark(bytes, start);
-    const found = mark >= 0 && mark < end;
-    if (found && this.carriesUsage(bytes, mark, end)) {
-      this.lastUsage = bytes.subarray(start, end);
-      this.firstUsage ??= this.lastUsage;
+    if (end - start <= NAMED_LINE_BYTES_MAX) this.noticeNamed(bytes, start, end);
+    return first === LETTER_D ? this.watchData(bytes, start, end) : -1;
+  }
+
+  private watchData(bytes: Buffer, start: number, end: number): number {
+    const mark = this.usage.next(bytes, start, end);
+    const hasUsage = mark >= 0 && this.carriesUsage(bytes, mark, end);
+    const hasSearches = this.namesSearches(bytes, start, end);
+    const hasError = this.inErrorEvent || this.statesError(bytes, start, end);
+    if (!hasUsage && !hasSearches && !hasError && !this.inLastEvent) return mark;
+    // One object per line, by which a line that is kept for several reasons is known.
+    const line = bytes.subarray(start, end);
+    if (hasUsage) {
+      this.firstUsage ??= line;
+      this.lastUsage = line;
     }
-    const data = start + (bytes[start + 5] === SPACE ? 6 : 5);
-    const isError = beginsWith(bytes, data, ERROR_MARK);
-    if (isError || this.lastEventBegun) this.noticeError(bytes.subarray(start, end), isError);
-    return found ? mark : -1;
+    if (hasSearches) this.lastSearches = line;
+    if (hasError) {
+      this.errorLine = line;
+      this.isErrorNamed = this.inErrorEvent;
+    }
+    if (this.inLastEvent) this.closing = line;
+    return mark;
   }
 
-  private noticeLastEvent(bytes: Buffer, start: number, end: number): void {
-    if (end - start > LAST_EVENT_LINE_BYTES_MAX || this.lastEventBegun) return;
-    if (this.marks.lastEvent.length === 0) return;
-    this.lastEventBegun = this.marks.lastEvent.includes(bytes.toString('latin1', start, end));
-  }
-
-  private noticeError(line: Buffer, begins: boolean): void {
-    if (begins || line.includes('"error"')) this.errorLine = line;
+  private noticeNamed(bytes: Buffer, start: number, end: number): void {
+    const line = bytes.toString('latin1', start, end);
+    if (ERROR_EVENTS.includes(line)) this.inErrorEvent = true;
+    if (this.marks.lastEvents.includes(line)) this.inLastEvent = true;
+    // Clients stop reading at this line, without waiting for the blank one.
+    if (this.marks.lastLines.includes(line)) this.ended = true;
   }
 
   /** True where a mark of the line is followed by something other than `null`. */
   private carriesUsage(bytes: Buffer, mark: number, end: number): boolean {
     let at = mark;
-    while (at >= 0 && at < end) {
-      const value = afterColon(bytes, at + this.marks.usage.length);
+    while (at >= 0) {
+      const value = afterColon(bytes, at + this.marks.usage!.length);
       if (bytes[value] !== LETTER_N) return true;
-      at = bytes.indexOf(this.marks.usage, value);
-      this.markAt = at;
+      at = this.usage.next(bytes, value, end);
     }
     return false;
   }
 
-  /** The next mark in this chunk: searched once per mark and not once per line. */
-  private nextMark(bytes: Buffer, from: number): number {
-    if (this.markSearched !== bytes) this.markSearched = bytes;
-    else if (this.markAt < 0 || this.markAt >= from) return this.markAt;
-    this.markAt = bytes.indexOf(this.marks.usage, from);
-    return this.markAt;
+  private namesSearches(bytes: Buffer, start: number, end: number): boolean {
+    let at = this.searches.next(bytes, start, end);
+    while (at >= 0) {
+      const keyEnd = at + this.marks.searches!.length;
+      if (queriesAfter(bytes, keyEnd, end).length > 0) return true;
+      at = this.searches.next(bytes, keyEnd, end);
+    }
+    return false;
+  }
+
+  private statesError(bytes: Buffer, start: number, end: number): boolean {
+    const data = start + (bytes[start + 5] === SPACE ? 6 : 5);
+    if (beginsWith(bytes, data, ERROR_MARK)) {
+      return bytes[afterColon(bytes, data + ERROR_MARK.length)] !== LETTER_N;
+    }
+    const holder = this.errorHolders.next(bytes, start, end);
+    if (holder < 0) return false;
+    const error = bytes.subarray(0, end).indexOf(ERROR_KEY, holder);
+    return error >= 0 && bytes[afterColon(bytes, error + ERROR_KEY.length)] !== LETTER_N;
+  }
+
+  /** At the end of the body, a last event that lacks nothing but its blank line is whole. */
+  private isComplete(parsed: ParsedLines): boolean {
+    const { lastLines, lastEvents } = this.marks;
+    if (lastLines.length === 0 && lastEvents.length === 0) return true;
+    return this.closing !== null && parsed.valueOf(this.closing) !== undefined;
+  }
+
+  private error(parsed: ParsedLines): unknown {
+    const last = this.closing === null ? undefined : errorIn(parsed.valueOf(this.closing));
+    if (last !== undefined || this.errorLine === null) return last;
+    const value = parsed.valueOf(this.errorLine);
+    // What an event of that name says is an error in whatever shape.
+    return errorIn(value) ?? (this.isErrorNamed ? (value ?? {}) : undefined);
   }
 }
 
-/** The first byte of a member's value, from the end of its key. */
-export function afterColon(bytes: Buffer, from: number): number {
-  let at = from;
-  while (bytes[at] === COLON || bytes[at] === SPACE) at++;
-  return at;
+/** Parses each line once, however many questions are asked of it. */
+class ParsedLines {
+  private readonly values = new Map<Buffer, unknown>();
+
+  /** Undefined where the line's data is not JSON. */
+  valueOf(line: Buffer): unknown {
+    if (!this.values.has(line)) this.values.set(line, dataOf(line));
+    return this.values.get(line);
+  }
 }
 
 function beginsWith(bytes: Buffer, at: number, prefix: Buffer): boolean {

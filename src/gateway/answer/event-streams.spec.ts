@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AnswerReader } from './answer-reader.js';
-import { EventStreamReader, streamMarks } from './event-stream-reader.js';
+import { EventStreamReader } from './event-stream-reader.js';
+import { streamMarks } from './stream-marks.js';
 import { UsageStripper } from './usage-stripper.js';
 
 const chunk = (delta: string, extra = '') =>

@@ -7,6 +7,8 @@ const UNREADABLE: AnswerFindings = {
   error: undefined,
 };
 
+const NO_SAMPLE = { bytes: Buffer.alloc(0), totalBytes: 0 };
+
 /** Keeps a fault of the reader inside from the answer: from then on it passes as it came, and counts as unreadable. */
 export class GuardedReader implements AnswerReader {
   private failed = false;
@@ -55,7 +57,13 @@ export class GuardedReader implements AnswerReader {
   }
 
   sample(): { readonly bytes: Buffer; readonly totalBytes: number } {
-    return this.failed ? { bytes: Buffer.alloc(0), totalBytes: 0 } : this.inner.sample();
+    if (this.failed) return NO_SAMPLE;
+    try {
+      return this.inner.sample();
+    } catch (error) {
+      this.fail(error);
+      return NO_SAMPLE;
+    }
   }
 
   private fail(error: unknown): AnswerFindings {

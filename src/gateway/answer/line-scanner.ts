@@ -1,3 +1,5 @@
+import { HeldBytes } from './held-bytes.js';
+
 /** The longest line of an event stream that is held while it is incomplete. */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -9,8 +11,7 @@ const CARRIAGE_RETURN = 0x0d;
  * only a line that spans chunks is joined. `\n` and `\r\n` end a line.
  */
 export class LineScanner {
-  private pieces: Buffer[] = [];
-  private pieceBytes = 0;
+  private readonly held = new HeldBytes(LINE_BYTES_MAX);
   private skipping = false;
   /** A line was longer than `LINE_BYTES_MAX` and was passed over. */
   overlong = false;
@@ -22,7 +23,7 @@ export class LineScanner {
     while (at < chunk.length) {
       const feed = chunk.indexOf(LINE_FEED, at);
       if (feed < 0) return this.hold(chunk.subarray(at));
-      if (this.pieceBytes > 0 || this.skipping) this.completeHeld(chunk.subarray(at, feed));
+      if (this.held.length > 0 || this.skipping) this.completeHeld(chunk.subarray(at, feed));
       else this.onLine(chunk, at, trimmed(chunk, at, feed));
       at = feed + 1;
     }
@@ -30,29 +31,24 @@ export class LineScanner {
 
   /** The end of the stream ends a last line that has no line feed. */
   end(): void {
-    if (this.pieceBytes > 0) this.completeHeld(Buffer.alloc(0));
+    if (this.held.length > 0) this.giveHeld();
   }
 
   private hold(piece: Buffer): void {
-    if (this.skipping) return;
-    this.pieces.push(piece);
-    this.pieceBytes += piece.length;
-    if (this.pieceBytes <= LINE_BYTES_MAX) return;
+    if (this.skipping || this.held.append(piece)) return;
     this.overlong = true;
     this.skipping = true;
-    this.pieces = [];
-    this.pieceBytes = 0;
+    this.held.take();
   }
 
   private completeHeld(piece: Buffer): void {
-    if (this.skipping) {
-      this.skipping = false;
-      return;
-    }
-    this.pieces.push(piece);
-    const line = Buffer.concat(this.pieces);
-    this.pieces = [];
-    this.pieceBytes = 0;
+    this.hold(piece);
+    if (this.skipping) this.skipping = false;
+    else this.giveHeld();
+  }
+
+  private giveHeld(): void {
+    const line = this.held.take();
     this.onLine(line, 0, trimmed(line, 0, line.length));
   }
 }

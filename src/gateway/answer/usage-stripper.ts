@@ -7,8 +7,10 @@ import {
   type Span,
 } from '../body/json-scan.js';
 import type { AnswerFindings, AnswerReader } from './answer-reader.js';
-import { afterColon, EventStreamReader, streamMarks } from './event-stream-reader.js';
+import { EventStreamReader } from './event-stream-reader.js';
+import { HeldBytes } from './held-bytes.js';
 import { LINE_BYTES_MAX } from './line-scanner.js';
+import { afterColon, streamMarks } from './stream-marks.js';
 
 const USAGE_KEY_BYTES = '"usage"'.length;
 const NULL_BYTES = 'null'.length;
@@ -30,22 +32,60 @@ const WHOLE_LINE = 'whole line';
  */
 export class UsageStripper implements AnswerReader {
   private readonly reader = new EventStreamReader(streamMarks('openai_chat'));
-  private held: Buffer[] = [];
-  private heldBytes = 0;
+  private readonly held = new HeldBytes(LINE_BYTES_MAX);
   /** A line over the bound passes unread, to its end. */
   private passing = false;
   private lineOfEvent = 0;
   private dropsBlank = false;
+  /** What went wrong in here; from then on everything passes as it comes. */
+  private fault: { readonly error: unknown } | null = null;
 
   get ended(): boolean {
     return this.reader.ended;
   }
 
   get atBoundary(): boolean {
-    return this.heldBytes === 0 && !this.passing && this.reader.atBoundary;
+    return this.held.length === 0 && !this.passing && this.reader.atBoundary;
   }
 
   feed(chunk: Buffer): Buffer | null {
+    if (this.fault !== null) return chunk;
+    const held = this.held.view();
+    try {
+      return this.strip(chunk);
+    } catch (error) {
+      // Nothing of this chunk was released, and what was held before it would be missing from the answer.
+      return this.giveUp(error, joined([held, chunk]));
+    }
+  }
+
+  flush(): Buffer | null {
+    if (this.held.length === 0) return null;
+    const line = this.held.take();
+    try {
+      return without(line, this.inspect(line, 0, line.length));
+    } catch (error) {
+      return this.giveUp(error, line);
+    }
+  }
+
+  /** Throws what went wrong in reading, where it did: the bytes were kept from it, the count cannot be. */
+  findings(): AnswerFindings {
+    if (this.fault !== null) throw this.fault.error;
+    return this.reader.findings();
+  }
+
+  sample(): { bytes: Buffer; totalBytes: number } {
+    return this.reader.sample();
+  }
+
+  private giveUp(error: unknown, bytes: Buffer | null): Buffer | null {
+    this.fault = { error };
+    this.held.take();
+    return bytes;
+  }
+
+  private strip(chunk: Buffer): Buffer | null {
     this.reader.count(chunk);
     const pieces: Buffer[] = [];
     let at = this.completeHeld(chunk, pieces);
@@ -66,54 +106,27 @@ export class UsageStripper implements AnswerReader {
     return joined(pieces);
   }
 
-  flush(): Buffer | null {
-    if (this.heldBytes === 0) return null;
-    const line = this.takeHeld();
-    return without(line, this.inspect(line, 0, line.length));
-  }
-
-  findings(): AnswerFindings {
-    return this.reader.findings();
-  }
-
-  sample(): { bytes: Buffer; totalBytes: number } {
-    return this.reader.sample();
-  }
-
   /** Ends the line that earlier chunks began; gives the index after it. */
   private completeHeld(chunk: Buffer, pieces: Buffer[]): number {
-    if (this.heldBytes === 0 && !this.passing) return 0;
+    if (this.held.length === 0 && !this.passing) return 0;
     const feed = chunk.indexOf(LINE_FEED);
     if (feed < 0) return 0;
+    this.hold(chunk.subarray(0, feed + 1), pieces);
     if (this.passing) {
       this.passing = false;
-      pieces.push(chunk.subarray(0, feed + 1));
       return feed + 1;
     }
-    this.held.push(chunk.subarray(0, feed + 1));
-    const line = this.takeHeld();
+    const line = this.held.take();
     const rest = without(line, this.inspect(line, 0, line.length - 1));
     if (rest !== null) pieces.push(rest);
     return feed + 1;
   }
 
   private hold(piece: Buffer, pieces: Buffer[]): void {
-    if (this.passing) {
-      pieces.push(piece);
-      return;
-    }
-    this.held.push(piece);
-    this.heldBytes += piece.length;
-    if (this.heldBytes <= LINE_BYTES_MAX) return;
-    pieces.push(this.takeHeld());
+    if (!this.passing && this.held.append(piece)) return;
+    if (this.held.length > 0) pieces.push(this.held.take());
+    pieces.push(piece);
     this.passing = true;
-  }
-
-  private takeHeld(): Buffer {
-    const line = Buffer.concat(this.held);
-    this.held = [];
-    this.heldBytes = 0;
-    return line;
   }
 
   /** What of the line from `start` to its line feed is to be left out; null where nothing is. */

@@ -220,10 +220,21 @@ const SCALAR = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)
 const SCALAR_BYTES_MAX = 400;
 
 function endOfScalar(bytes: Buffer, start: number, to: number): number {
+  const digits = endOfInteger(bytes, start, to);
+  if (digits > 0) return digits;
   let at = start;
   const limit = Math.min(to, start + SCALAR_BYTES_MAX);
   while (at < limit && !endsScalar(bytes[at]!)) at++;
   return SCALAR.test(bytes.toString('latin1', start, at)) ? at : BROKEN;
+}
+
+/** Lists of token ids hold hundreds of thousands of plain integers; 0 for anything else, which the pattern reads. */
+function endOfInteger(bytes: Buffer, start: number, to: number): number {
+  const first = bytes[start]!;
+  if (first < 0x31 || first > 0x39) return 0;
+  let at = start + 1;
+  while (at < to && bytes[at]! >= 0x30 && bytes[at]! <= 0x39) at++;
+  return at < to && endsScalar(bytes[at]!) ? at : 0;
 }
 
 function endsScalar(byte: number): boolean {

@@ -2,35 +2,30 @@ import { modelAllowed, providerAllowed } from '../../domain/policy/allow-lists.j
 import { pathAllowed } from '../../domain/policy/relay-paths.js';
 import type { Principal } from '../../modules/api-keys/principal.js';
 import type { Admitted, Authenticated } from '../call.js';
+import { Payload, type BodyBudget } from '../body/payload.js';
 import { readRequestFacts, type RequestFacts } from '../body/request-facts.js';
 import { Refusal } from '../gateway-error.js';
 import { BODY_BYTES_MAX, declaredLength, readBody } from './read-body.js';
 
 /** Policy, before anything is forwarded: what an owner, admin or operator has switched off, or not allowed. */
-export async function admit(call: Authenticated): Promise<Admitted | Refusal> {
+export async function admit(call: Authenticated, budget: BodyBudget): Promise<Admitted | Refusal> {
   const refusal = refuseByStatus(call.principal) ?? refuseByRoute(call);
   if (refusal !== null) return refusal;
   const limit = call.principal.bodyLimitBytes ?? BODY_BYTES_MAX;
   if (!mustRead(call)) {
     if (declaredLength(call.req) > limit) return new Refusal('body_too_large');
-    return {
-      ...call,
-      body: null,
-      plainBody: null,
-      facts: null,
-      model: call.route.pathModel,
-      streamed: false,
-    };
+    return { ...call, payload: null, facts: null, model: call.route.pathModel, streamed: false };
   }
-  const read = await readBody(call.req, limit);
+  const hold = budget.open();
+  call.res.once('close', () => hold.shrinkTo(0));
+  const read = await readBody(call.req, limit, hold);
   if (read instanceof Refusal) return read;
   const facts = readRequestFacts(read.plain, call.route.format);
   if (!facts.ok) return new Refusal(facts.reason === 'too_deep' ? 'body_too_deep' : 'invalid_json');
   return (
     refuseByModel(call, facts.facts) ?? {
       ...call,
-      body: read.raw,
-      plainBody: read.plain,
+      payload: new Payload(read.raw, read.plain, hold),
       facts: facts.facts,
       model: call.route.pathModel ?? facts.facts.model,
       streamed: facts.facts.streamed || call.route.upstreamPath.endsWith(':streamGenerateContent'),
@@ -77,14 +72,17 @@ function mustRead({ principal, route, req }: Authenticated): boolean {
 
 function refuseByModel({ principal, route }: Authenticated, facts: RequestFacts): Refusal | null {
   const model = route.pathModel ?? facts.model;
-  if (hasModelList(principal)) {
-    if (model === null || (route.pathModel === null && facts.modelAmbiguous)) {
-      return new Refusal(model === null && route.readsBody ? 'model_missing' : 'model_unreadable');
-    }
-    const allowed = modelAllowed(principal.orgAllow, principal.projectAllow, route.provider, model);
-    return allowed ? null : new Refusal('model_not_allowed');
+  if (!hasModelList(principal)) {
+    return model === null && route.needsModel ? new Refusal('model_missing') : null;
   }
-  return model === null && route.readsBody ? new Refusal('model_missing') : null;
+  if (route.pathModel === null && (!route.bodyNamesModel || facts.modelAmbiguous)) {
+    return new Refusal('model_unreadable');
+  }
+  if (model === null) return new Refusal(route.needsModel ? 'model_missing' : 'model_unreadable');
+  // Google's OpenAI-compatible endpoint takes both `gemini-x` and `models/gemini-x`.
+  const name = route.provider === 'google' ? model.replace(/^models\//, '') : model;
+  const allowed = modelAllowed(principal.orgAllow, principal.projectAllow, route.provider, name);
+  return allowed ? null : new Refusal('model_not_allowed');
 }
 
 function hasModelList(principal: Principal): boolean {

@@ -1,4 +1,5 @@
 import type { Planned } from '../call.js';
+import { connectionNames, HOP_BY_HOP } from './hop-by-hop.js';
 
 /** On every response, relayed ones too. */
 export const SECURITY_HEADERS: readonly string[] = [
@@ -8,18 +9,17 @@ export const SECURITY_HEADERS: readonly string[] = [
   "default-src 'none'; sandbox",
 ];
 
+/** Hop-by-hop, or spoken for an origin, which to the client is Shunt's own. */
 const KEPT_BACK: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
+  ...HOP_BY_HOP,
   'set-cookie',
   'x-content-type-options',
   'content-security-policy',
+  'strict-transport-security',
+  'alt-svc',
+  'clear-site-data',
+  'nel',
+  'report-to',
 ]);
 
 type RawHeaders = readonly (Buffer | string)[] | object | null | undefined;
@@ -36,7 +36,8 @@ export function relayedHeaders(
   for (let i = 0; i < raw.length; i += 2) {
     const name = latin1(raw[i] as Buffer | string);
     const lower = name.toLowerCase();
-    if (KEPT_BACK.has(lower) || named?.has(lower) || lower.startsWith('x-shunt-')) continue;
+    if (KEPT_BACK.has(lower) || named?.has(lower)) continue;
+    if (lower.startsWith('x-shunt-') || lower.startsWith('access-control-')) continue;
     if (shortened && lower === 'content-length') continue;
     headers.push(name, latin1(raw[i + 1] as Buffer | string));
   }
@@ -67,12 +68,6 @@ const MODEL_LENGTH_MAX = 200;
 function headerValue(name: string): string {
   const bounded = name.slice(0, MODEL_LENGTH_MAX);
   return /^[\x21-\x7e]*$/.test(bounded) ? bounded : encodeURIComponent(bounded.toWellFormed());
-}
-
-function connectionNames(connection: string | string[] | undefined): ReadonlySet<string> | null {
-  const text = Array.isArray(connection) ? connection.join(',') : connection;
-  if (text === undefined || /^(?:keep-alive|close)$/i.test(text)) return null;
-  return new Set(text.split(',').map((name) => name.trim().toLowerCase()));
 }
 
 function latin1(bytes: Buffer | string): string {

@@ -30,7 +30,7 @@ export function forward(
       method: (req.method ?? 'GET') as Dispatcher.HttpMethod,
       path: upstream.basePath + route.upstreamPath + call.query,
       headers: call.headers,
-      body: call.body === null ? streamedBody(call) : call.forwardedBody,
+      body: call.payload === null ? streamedBody(call) : call.payload.takeToSend(),
       headersTimeout: limits.firstByteMs,
       bodyTimeout: limits.idleMs,
     },

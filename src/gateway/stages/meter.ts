@@ -16,24 +16,39 @@ const FREE: ReadonlySet<Operation> = new Set(['count_tokens', 'models']);
 
 /** Reads the usage out of an answer's findings. Where there is none, that is said and nothing is made up. */
 export function meter(call: Planned, settlement: Settlement): Metering {
-  const { route } = call;
-  const { findings, outcome, status } = settlement;
-  if (FREE.has(route.operation)) return { kind: 'not_applicable' };
-  const isCut = outcome === 'client_aborted' || outcome === 'truncated';
-  if (!isCut && (findings === null || status === null || status >= 400)) return FAILED;
+  const { route, req } = call;
+  const { findings } = settlement;
+  const isRead = route.operation === 'other' && BODILESS.has(req.method ?? '');
+  if (FREE.has(route.operation) || isRead) return { kind: 'not_applicable' };
+  const isCut = wasCut(call, settlement);
   if (findings !== null && findings.usageEvents.length > 0) {
     const report = readUsage(route.format, route.provider, findings.usageEvents);
-    if (report !== null)
+    if (report !== null) {
       return { kind: isCut && isRunning(route.format) ? 'estimated' : 'reported', report };
+    }
   }
   if (isCut) return { kind: 'unmetered', reason: 'cut_short' };
-  return {
-    kind: 'unmetered',
-    reason: findings?.unreadable === true ? 'unreadable' : 'not_reported',
-  };
+  if (findings === null || isFailure(settlement)) return { kind: 'unmetered', reason: 'failed' };
+  return { kind: 'unmetered', reason: findings.unreadable ? 'unreadable' : 'not_reported' };
 }
 
-const FAILED: Metering = { kind: 'unmetered', reason: 'failed' };
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE']);
+
+/** The provider had begun to work, and its answer has no proper end; also where a stream ends in an error. */
+function wasCut(call: Planned, settlement: Settlement): boolean {
+  if (!settlement.sent || isFailure(settlement)) return false;
+  const { outcome, findings } = settlement;
+  return (
+    outcome === 'client_aborted' ||
+    outcome === 'truncated' ||
+    (call.streamed && findings?.error !== undefined)
+  );
+}
+
+/** The provider refused the call: nothing is known to have been used, unless its answer says so. */
+function isFailure({ status }: Settlement): boolean {
+  return status !== null && status >= 400;
+}
 
 /** Formats that report usage as they go: what a cut stream had reported is what was used until then, at least. */
 function isRunning(format: WireFormat): boolean {

@@ -2,6 +2,7 @@ import type { Provider } from '../../domain/routing/provider.js';
 import type { Principal } from '../../modules/api-keys/principal.js';
 import type { Admitted, Planned, Upstream } from '../call.js';
 import { inject } from '../body/splice.js';
+import { connectionNames, HOP_BY_HOP } from './hop-by-hop.js';
 
 /** What `plan` needs to know of the outside. */
 export interface PlanContext {
@@ -17,13 +18,13 @@ export function plan(call: Admitted, context: PlanContext): Planned {
   const injection =
     principal.strict || route.provider === 'groq' ? null : (call.facts?.injection ?? null);
   const key = usesSandbox ? SANDBOX_KEY : context.openKey(principal, route.provider);
+  if (injection !== null) call.payload!.replace(inject(call.payload!.plain, injection));
   return {
     ...call,
     decision: 'passthrough',
     servedModel: call.model,
     upstream: context.upstreamOf(route.provider, usesSandbox),
     headers: forwardedHeaders(call, key ?? '', injection !== null),
-    forwardedBody: injection === null ? call.body : inject(call.plainBody!, injection),
     injected: injection !== null,
   };
 }
@@ -31,17 +32,9 @@ export function plan(call: Admitted, context: PlanContext): Planned {
 /** The sandbox asks for a key, as the providers do, and takes any. */
 const SANDBOX_KEY = 'sandbox';
 
-/** Hop-by-hop headers (RFC 9110, section 7.6.1), and what is between the client and Shunt alone. */
+/** What is between the client and Shunt alone. */
 const KEPT_BACK: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
+  ...HOP_BY_HOP,
   'host',
   'expect',
   'content-length',
@@ -67,16 +60,10 @@ function forwardedHeaders(call: Admitted, key: string, injected: boolean): strin
   }
   // The answer must be readable to be metered and to have the added usage taken out again.
   if (injected) headers.push('accept-encoding', 'identity');
-  const length = call.body === null ? call.req.headers['content-length'] : undefined;
+  const length = call.payload === null ? call.req.headers['content-length'] : undefined;
   if (length !== undefined) headers.push('content-length', length);
   headers.push(...credential(call, key));
   return headers;
-}
-
-/** Headers that the client's `connection` header declares to be hop-by-hop. */
-function connectionNames(connection: string | undefined): ReadonlySet<string> | null {
-  if (connection === undefined || /^(?:keep-alive|close)$/i.test(connection)) return null;
-  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()));
 }
 
 /** The provider's key, in the place where the client's SDK put its own. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isUtf8 } from 'node:buffer';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
+import type { BodyHold } from '../body/payload.js';
 import { Refusal } from '../gateway-error.js';
 
 /** Where an organization or project sets no other limit. */
@@ -16,23 +17,28 @@ export interface ReadBody {
 
 type Inflate = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
 
-const INFLATERS: Readonly<Record<string, Inflate>> = {
-  gzip: promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip),
-  'x-gzip': promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip),
-  deflate: promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.inflate),
-  br: promisify<Buffer, zlib.BrotliOptions, Buffer>(zlib.brotliDecompress),
-  zstd: promisify<Buffer, zlib.ZstdOptions, Buffer>(zlib.zstdDecompress),
-};
+const INFLATERS: ReadonlyMap<string, Inflate> = new Map<string, Inflate>([
+  ['gzip', promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip)],
+  ['x-gzip', promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip)],
+  ['deflate', promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.inflate)],
+  ['br', promisify<Buffer, zlib.BrotliOptions, Buffer>(zlib.brotliDecompress)],
+  ['zstd', promisify<Buffer, zlib.ZstdOptions, Buffer>(zlib.zstdDecompress)],
+]);
 
 /** Reads a whole body, inflated under the same limit; refuses what is over it, cut short or not UTF-8. */
-export async function readBody(req: IncomingMessage, limit: number): Promise<ReadBody | Refusal> {
+export async function readBody(
+  req: IncomingMessage,
+  limit: number,
+  hold: BodyHold,
+): Promise<ReadBody | Refusal> {
   if (declaredLength(req) > limit) return new Refusal('body_too_large');
-  const raw = await collect(req, limit);
+  const raw = await collect(req, limit, hold);
   if (raw instanceof Refusal) return raw;
-  const encoding = req.headers['content-encoding'];
+  const encoding = req.headers['content-encoding']?.trim().toLowerCase();
   const plain =
     encoding === undefined || encoding === 'identity' ? raw : await inflate(raw, encoding, limit);
   if (plain instanceof Refusal) return plain;
+  if (plain !== raw && !hold.grow(plain.length)) return new Refusal('overloaded', 1);
   return isUtf8(plain) ? { raw, plain } : new Refusal('invalid_utf8');
 }
 
@@ -41,7 +47,7 @@ export function declaredLength(req: IncomingMessage): number {
   return Number(req.headers['content-length'] ?? Number.NaN);
 }
 
-function collect(req: IncomingMessage, limit: number): Promise<Buffer | Refusal> {
+function collect(req: IncomingMessage, limit: number, hold: BodyHold): Promise<Buffer | Refusal> {
   // The client has gone: no event would say so again.
   if (req.destroyed) return Promise.resolve(new Refusal('body_incomplete'));
   return new Promise((resolve) => {
@@ -53,10 +59,11 @@ function collect(req: IncomingMessage, limit: number): Promise<Buffer | Refusal>
     };
     const onData = (chunk: Buffer): void => {
       bytes += chunk.length;
-      if (bytes > limit) {
-        req.pause();
-        settle(new Refusal('body_too_large'));
-      } else chunks.push(chunk);
+      chunks.push(chunk);
+      const refusal = overLimit(bytes > limit, hold.grow(chunk.length));
+      if (refusal === null) return;
+      req.pause();
+      settle(refusal);
     };
     const onEnd = (): void =>
       settle(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
@@ -65,8 +72,13 @@ function collect(req: IncomingMessage, limit: number): Promise<Buffer | Refusal>
   });
 }
 
+function overLimit(isOver: boolean, hasRoom: boolean): Refusal | null {
+  if (isOver) return new Refusal('body_too_large');
+  return hasRoom ? null : new Refusal('overloaded', 1);
+}
+
 async function inflate(raw: Buffer, encoding: string, limit: number): Promise<Buffer | Refusal> {
-  const inflater = INFLATERS[encoding.trim().toLowerCase()];
+  const inflater = INFLATERS.get(encoding);
   if (inflater === undefined) return new Refusal('unsupported_encoding');
   try {
     return await inflater(raw, { maxOutputLength: limit });

@@ -1,32 +1,28 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { normalisePath } from '../../domain/policy/paths.js';
-import { mountEnvelope, recognise, type Envelope } from '../../modules/providers/routes.js';
+import { recognise, unrecognisedRoute } from '../../modules/providers/routes.js';
 import type { Arrival } from '../call.js';
-import { Refusal, type ErrorCode } from '../gateway-error.js';
+import { Refusal } from '../gateway-error.js';
 
-/** What is known of a call that gets no further than its path. */
-export interface Unrecognised {
-  readonly requestId: string;
-  readonly envelope: Envelope;
-  readonly refusal: Refusal;
-}
+/** Others have no meaning to a provider's API; TRACE would echo its key. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
 
 /** Reads method, path and key; touches neither body nor database. */
-export function arrive(req: IncomingMessage, res: ServerResponse): Arrival | Unrecognised {
+export function arrive(req: IncomingMessage, res: ServerResponse): Arrival {
   const requestId = randomUUIDv7();
   const target = req.url ?? '/';
   const normalised = normalisePath(target);
-  if (!normalised.ok) return unrecognised(requestId, target, 'invalid_path');
-  if (req.headers.upgrade !== undefined)
-    return unrecognised(requestId, target, 'websocket_unsupported');
-  const { path, query } = normalised;
-  const route = recognise(req.method ?? 'GET', path, {
-    anthropicVersion: req.headers['anthropic-version'] !== undefined,
-  });
-  if (route === null) return unrecognised(requestId, path, 'unknown_path');
-  const keyInQuery = route.provider === 'google' && query.includes('key=');
-  const forwarded = keyInQuery ? withoutKey(query) : query;
+  const path = normalised.ok ? normalised.path : target;
+  const query = normalised.ok ? normalised.query : '';
+  const known = normalised.ok
+    ? recognise(req.method ?? 'GET', path, {
+        anthropicVersion: req.headers['anthropic-version'] !== undefined,
+      })
+    : null;
+  const route = known ?? unrecognisedRoute(path);
+  const isGoogle = route.provider === 'google' && query !== '';
+  const forwarded = isGoogle ? withoutKey(query) : query;
   return {
     req,
     res,
@@ -34,13 +30,23 @@ export function arrive(req: IncomingMessage, res: ServerResponse): Arrival | Unr
     startedAtMs: timeOf(requestId),
     startedAt: performance.now(),
     route,
+    fault: faultOf(req, normalised.ok, known !== null),
     query: forwarded === '' ? '' : `?${forwarded}`,
-    token: tokenOf(req, keyInQuery ? query : ''),
+    token: tokenOf(req, isGoogle ? query : ''),
   };
 }
 
-function unrecognised(requestId: string, path: string, code: ErrorCode): Unrecognised {
-  return { requestId, envelope: mountEnvelope(path) ?? 'openai', refusal: new Refusal(code) };
+/** What is wrong with a call that its caller, once known, is told of. */
+function faultOf(req: IncomingMessage, isNormal: boolean, isKnown: boolean): Refusal | null {
+  if (!isNormal) return new Refusal('invalid_path');
+  if (/websocket/i.test(req.headers.upgrade ?? '')) return new Refusal('websocket_unsupported');
+  if (!METHODS.has(req.method ?? '')) return new Refusal('method_not_allowed');
+  if (!isKnown) return new Refusal('unknown_path');
+  // Any other coding would be taken off by nobody: Node only takes the chunks apart.
+  const coding = req.headers['transfer-encoding'];
+  return coding === undefined || coding.toLowerCase() === 'chunked'
+    ? null
+    : new Refusal('unsupported_encoding');
 }
 
 /** The first 48 bits of a UUIDv7 are milliseconds since the epoch (RFC 9562, section 5.7). */

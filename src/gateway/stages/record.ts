@@ -7,8 +7,6 @@ import type { Authenticated, Planned } from '../call.js';
 import type { ErrorCode } from '../gateway-error.js';
 import type { Metering } from './meter.js';
 
-const NAME_LENGTH_MAX = 200;
-
 /** How a call ended, as far as its own answer goes. */
 export interface Ending {
   readonly outcome: Outcome;
@@ -33,7 +31,7 @@ export interface Ratings {
 export function startRecord(call: Planned): StartRecord {
   return {
     ...identity(call),
-    requested_model: cut(call.model),
+    requested_model: named(call.model),
     streamed: call.streamed,
     decision: call.decision,
     synthetic: call.upstream.synthetic,
@@ -44,7 +42,7 @@ export function startRecord(call: Planned): StartRecord {
 export function refusalRecord(call: Authenticated, ending: Ending): CallRecord {
   return {
     ...identity(call),
-    requested_model: cut(call.route.pathModel),
+    requested_model: named(call.route.pathModel),
     streamed: false,
     decision: 'passthrough',
     synthetic: ending.synthetic,
@@ -70,7 +68,7 @@ export function finalRecord(
     ...endingColumns(call, ending),
     ...meteringColumns(call, ending, metering),
     ...ratingColumns(metering, ratings),
-    ...shadowColumns(shadow, ratings.projected),
+    ...shadowColumns(shadow, metering, ratings.projected),
     revision: 1,
     synthetic: ending.synthetic,
   };
@@ -102,7 +100,7 @@ function endingColumns(call: Authenticated, ending: Ending) {
       ending.timeToFirstByteMs === null ? null : Math.round(ending.timeToFirstByteMs),
     request_bytes: ending.requestBytes,
     response_bytes: ending.responseBytes,
-    upstream_request_id: cut(ending.upstreamRequestId),
+    upstream_request_id: named(ending.upstreamRequestId),
     client_retry: retryCount(call.req.headers['x-stainless-retry-count']),
   };
 }
@@ -143,12 +141,12 @@ function meteringColumns(call: Planned, ending: Ending, metering: Metering) {
   return {
     metering: metering.kind,
     unmetered_reason: null,
-    served_model: cut(report.answeringModel ?? call.servedModel),
+    served_model: named(report.answeringModel ?? call.servedModel),
     usage: usageToRecord(report.usage),
-    service_tier: cut(report.serviceTier),
-    speed: cut(report.speed),
-    region: cut(report.region),
-    tokens_per_second: tokensPerSecond(report.usage.outputTokens, ending),
+    service_tier: named(report.serviceTier),
+    speed: named(report.speed),
+    region: named(report.region),
+    tokens_per_second: call.streamed ? tokensPerSecond(report.usage.outputTokens, ending) : null,
   };
 }
 
@@ -187,16 +185,24 @@ const UNPRICED = {
   baseline_cost_nano_usd: null,
 } as const;
 
-function shadowColumns(shadow: Shadow | null, projected: VersionedRating | null) {
+function shadowColumns(
+  shadow: Shadow | null,
+  metering: Metering,
+  projected: VersionedRating | null,
+) {
   if (shadow === null) return NOTHING_PROJECTED;
+  // Where the client named no model, the one that answered stays.
+  const answered = 'report' in metering ? metering.report.answeringModel : null;
+  const model = named(shadow.projectedModel) ?? named(answered);
+  const isPriced = projected?.kind === 'priced' && model !== null;
   return {
     session_key: shadow.sessionKey,
     route_class: shadow.routeClass,
     classification: shadow.classification,
     customer_id: shadow.customerId,
     tags: shadow.tags,
-    projected_model: cut(shadow.projectedModel),
-    projected_cost_nano_usd: projected?.kind === 'priced' ? projected.costNanoUsd.toString() : null,
+    projected_model: model,
+    projected_cost_nano_usd: isPriced ? projected.costNanoUsd.toString() : null,
   };
 }
 
@@ -207,16 +213,14 @@ function tokensPerSecond(outputTokens: number, ending: Ending): number | null {
   return Math.round((outputTokens * 10_000) / (latencyMs - timeToFirstByteMs)) / 10;
 }
 
-// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/g;
+const NAME = /^[\w.:/@+-]{1,200}$/;
 
-/** Names that a client or provider chose are kept within bounds and free of control characters. */
-function cut(text: string | null): string | null {
-  if (text === null) return null;
-  const bounded = text.length > NAME_LENGTH_MAX ? text.slice(0, NAME_LENGTH_MAX) : text;
-  return bounded.search(CONTROL_CHARACTERS) < 0
-    ? bounded
-    : bounded.replace(CONTROL_CHARACTERS, ' ');
+/**
+ * The names of models, tiers and ids, which clients and providers choose. What does not look like a name is not kept:
+ * it might be anything, a prompt too.
+ */
+function named(text: string | null): string | null {
+  return text !== null && NAME.test(text) ? text : null;
 }
 
 function retryCount(header: string | string[] | undefined): number {

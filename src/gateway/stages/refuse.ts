@@ -29,9 +29,15 @@ export function refuse(
   if (!isTemporary(refusal.status)) headers.push('x-should-retry', 'false');
   // A body that was not read to its end would be taken for the next request; and a replica that ends is not to be
   // called again.
-  if (!req.complete || refusal.code === 'shutting_down') headers.push('connection', 'close');
+  if ((hasBody(req) && !req.complete) || refusal.code === 'shutting_down') {
+    headers.push('connection', 'close');
+  }
   res.writeHead(refusal.status, headers);
   res.end(body);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 function isTemporary(status: number): boolean {

@@ -16,15 +16,23 @@ export interface Settlement {
   readonly errorCode: ErrorCode | null;
   readonly findings: AnswerFindings | null;
   readonly reader: AnswerReader | null;
-  readonly hasRetryAfter: boolean;
+  /** The provider was sent the call, or a part of it. */
+  readonly sent: boolean;
   readonly upstreamRequestId: string | null;
   readonly firstByteAt: number | null;
   readonly responseBytes: number;
   readonly synthetic: boolean;
 }
 
-/** Takes the settlement to the record; `release` lets the last bytes go, once the record is written. */
-export type OnSettled = (settlement: Settlement, release: () => void) => void;
+/** What a relay tells, and asks, the rest of the gateway. */
+export interface RelayEvents {
+  /** Takes the settlement to the record; `release` lets the last bytes go, once the record is written. */
+  settled(settlement: Settlement, release: () => void): void;
+  /** A fault of Shunt's own in reading the answer, which goes on. */
+  fault(error: unknown): void;
+  /** True while this replica cuts off what its end cannot wait for. */
+  isCutting(): boolean;
+}
 
 /** A client that reads nothing for so long is gone. */
 export const CLIENT_STALL_MS_MAX = 660_000;
@@ -41,7 +49,6 @@ export class Relay implements Dispatcher.DispatchHandler {
   private controller: Dispatcher.DispatchController | null = null;
   private reader: AnswerReader | null = null;
   private status: number | null = null;
-  private hasRetryAfter = false;
   private upstreamRequestId: string | null = null;
   private synthetic: boolean;
   private isEventStream = false;
@@ -56,9 +63,7 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   constructor(
     private readonly call: Planned,
-    private readonly onSettled: OnSettled,
-    /** Told of a fault of Shunt's own in reading the answer, which goes on. */
-    private readonly onFault: (error: unknown) => void,
+    private readonly events: RelayEvents,
   ) {
     this.synthetic = call.upstream.synthetic;
     call.res.once('close', () => this.clientClosed());
@@ -93,7 +98,6 @@ export class Relay implements Dispatcher.DispatchHandler {
   ): void {
     const { call } = this;
     this.status = status;
-    this.hasRetryAfter = headers['retry-after'] !== undefined;
     this.upstreamRequestId = text(headers['x-request-id'] ?? headers['request-id']);
     this.synthetic ||= headers['x-shunt-sandbox'] !== undefined;
     const contentType = text(headers['content-type']) ?? '';
@@ -101,7 +105,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     const contentEncoding = text(headers['content-encoding']);
     const answer = { status, contentType, contentEncoding };
     const reader = chooseReader(call.route.format, call.injected, answer);
-    this.reader = new GuardedReader(reader, this.onFault);
+    this.reader = new GuardedReader(reader, (error) => this.events.fault(error));
     this.bytesToCome = Number(headers['content-length'] ?? Number.NaN);
     const shortened = this.isEventStream && call.injected;
     call.res.writeHead(status, [
@@ -140,8 +144,8 @@ export class Relay implements Dispatcher.DispatchHandler {
       return;
     }
     const code = codeOf(error, this.status !== null);
-    if (this.status === null) this.settle('upstream_failed', code);
-    else this.settle('truncated', code);
+    if (code === 'body_too_large') this.settle('refused', code);
+    else this.settle(this.status === null ? 'upstream_failed' : 'truncated', code);
   }
 
   /** The call could not even be sent: a fault of Shunt's own. */
@@ -151,9 +155,12 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   clientClosed(): void {
     this.clearStall();
-    if (this.settled || this.call.res.writableFinished) return;
-    this.settle('client_aborted', null);
-    this.controller?.abort(CLIENT_GONE);
+    if (!this.settled) {
+      if (this.events.isCutting()) this.settle('truncated', 'shutting_down');
+      else this.settle('client_aborted', null);
+    }
+    // Also after the last event: a provider that goes on sending would do so for nobody.
+    if (!this.upstreamDone) this.controller?.abort(CLIENT_GONE);
   }
 
   private flushHeaders(): void {
@@ -210,20 +217,20 @@ export class Relay implements Dispatcher.DispatchHandler {
       errorCode,
       findings,
       reader: this.reader,
-      hasRetryAfter: this.hasRetryAfter,
+      sent: this.controller !== null,
       upstreamRequestId: this.upstreamRequestId,
       firstByteAt: this.firstByteAt,
       responseBytes: this.responseBytes,
       synthetic: this.synthetic,
     };
-    this.onSettled(settlement, () => this.release(outcome, errorCode));
+    this.events.settled(settlement, () => this.release(outcome, errorCode));
   }
 
   /** The record is written: the last bytes may go. */
   private release(outcome: Outcome, errorCode: ErrorCode | null): void {
     this.released = true;
     const { res } = this.call;
-    if (res.destroyed || outcome === 'upstream_failed') return;
+    if (res.destroyed || this.status === null) return;
     const last = this.withheld.pop();
     for (const bytes of this.withheld.splice(0)) res.write(bytes);
     if (outcome !== 'truncated' && this.upstreamDone) {
@@ -275,12 +282,18 @@ function text(header: string | string[] | undefined): string | null {
 /** Which of Shunt's errors a failed attempt is (codes: undici's and Node's own). */
 function codeOf(error: Error, answering: boolean): ErrorCode {
   const { code } = error as { code?: string };
+  const { name } = error;
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') return 'upstream_connect_timeout';
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'upstream_first_byte_timeout';
   if (code === 'UND_ERR_BODY_TIMEOUT') return 'upstream_idle_timeout';
   if (code === 'body_too_large') return 'body_too_large';
-  if (error.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW')
-    return 'upstream_garbled';
-  if (answering || code === 'UND_ERR_SOCKET' || code === 'ECONNRESET') return 'upstream_closed';
+  if (name === 'HTTPParserError' || GARBLED.has(code ?? '')) return 'upstream_garbled';
+  if (answering || CLOSED.has(code ?? '')) return 'upstream_closed';
   return code?.startsWith('UND_ERR_INVALID') ? 'internal' : 'upstream_unreachable';
 }
+
+const GARBLED: ReadonlySet<string> = new Set([
+  'UND_ERR_HEADERS_OVERFLOW',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+]);
+const CLOSED: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);

@@ -6,7 +6,8 @@ import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import { negotiatedPricesOf, type NegotiatedRow } from '../catalog/negotiated-prices.store.js';
 import { hashKeyAad } from '../organizations/hash-key.js';
 import type { RetentionClass } from '../records/call-record.js';
-import type { AllowLists, Authentication, Principal, SealedProviderKey } from './principal.js';
+import type { AllowList } from '../../domain/policy/allow-lists.js';
+import type { Authentication, Principal, SealedProviderKey } from './principal.js';
 
 export const REVOKED: Authentication = Object.freeze({ kind: 'revoked' });
 export const UNKNOWN: Authentication = Object.freeze({ kind: 'unknown' });
@@ -89,7 +90,7 @@ function principalOf(row: PrincipalRow, hashKeySealed: Buffer, terms: PrincipalT
   });
 }
 
-function allowLists(providers: Provider[] | null, models: string[] | null): AllowLists {
+function allowLists(providers: Provider[] | null, models: string[] | null): AllowList {
   return Object.freeze({
     providers: providers && Object.freeze(providers),
     models: models && Object.freeze(models),

@@ -1,15 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
+import type { AllowList } from '../../domain/policy/allow-lists.js';
 import type { Provider } from '../../domain/routing/provider.js';
 import type { SubscriptionStatus } from '../../domain/subscription/status.js';
 import type { RetentionClass } from '../records/call-record.js';
-
-/** What may be used; null allows everything. */
-export interface AllowLists {
-  readonly providers: readonly Provider[] | null;
-  /** Exact model names, or a prefix followed by `*`. */
-  readonly models: readonly string[] | null;
-}
 
 /** A provider key as it is kept: sealed with AES-256-GCM, bound to organization and provider. */
 export interface SealedProviderKey {
@@ -27,8 +21,8 @@ export interface Principal {
   readonly retentionClass: RetentionClass;
   /** Calls per minute that an operator set for the organization; null takes the default. */
   readonly requestsPerMinute: number | null;
-  readonly orgAllow: AllowLists;
-  readonly projectAllow: AllowLists;
+  readonly orgAllow: AllowList;
+  readonly projectAllow: AllowList;
   /** Relayed paths beyond the default ones, such as `openai:/files*`. */
   readonly allowedPaths: readonly string[];
   readonly projectDisabled: boolean;

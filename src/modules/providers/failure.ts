@@ -6,7 +6,6 @@ export interface ProviderError {
   readonly status: number;
   /** The parsed `error` member of the answer, where it could be read. */
   readonly error: unknown;
-  readonly hasRetryAfter: boolean;
 }
 
 const QUOTA_CODES: ReadonlySet<string> = new Set([
@@ -18,6 +17,13 @@ const QUOTA_CODES: ReadonlySet<string> = new Set([
   'organization_usage_limit_exceeded',
   'enforced_spend_limit_reached',
   'contract_spend_limit_reached',
+]);
+
+const RATE_LIMIT_WORDS: ReadonlySet<string> = new Set([
+  'rate_limit_error',
+  'rate_limit_exceeded',
+  'slow_down',
+  'RESOURCE_EXHAUSTED',
 ]);
 
 const TRANSIENT_WORDS: ReadonlySet<string> = new Set([
@@ -37,22 +43,21 @@ export function classifyFailure(provider: Provider, failure: ProviderError): Fai
   if (failure.status === 402 || words.some((word) => QUOTA_CODES.has(word))) return 'quota';
   if (failure.status === 429) return isDailyQuota(provider, failure) ? 'quota' : 'rate_limit';
   if (failure.status === 401 || words.includes('API_KEY_INVALID')) return 'credential';
-  if (words.includes('rate_limit_error') || words.includes('RESOURCE_EXHAUSTED'))
-    return 'rate_limit';
+  if (words.some((word) => RATE_LIMIT_WORDS.has(word))) return 'rate_limit';
   if (failure.status >= 500 || failure.status === 498 || failure.status === 408) return 'transient';
   if (words.some((word) => TRANSIENT_WORDS.has(word))) return 'transient';
   if (words.includes('context_length_exceeded')) return 'context_too_long';
   if (words.includes('content_filter') || words.includes('content_policy_violation'))
     return 'content_filtered';
-  if (failure.status === 404 || words.includes('model_not_found')) return 'model_access';
-  if (failure.status === 403) return 'credential';
+  if (failure.status === 404 || failure.status === 403) return 'model_access';
+  if (words.includes('model_not_found')) return 'model_access';
   return 'caller_fault';
 }
 
-/** Gemini and Anthropic tell an exhausted allowance from a burst by what else the 429 says. */
+/** Gemini names the quota that was met: one of the day, or one of nothing, does not pass with a minute's wait. */
 function isDailyQuota(provider: Provider, failure: ProviderError): boolean {
   if (provider !== 'google') return false;
-  return JSON.stringify(failure.error ?? null).includes('PerDay');
+  return /PerDay|limit: 0\b/.test(JSON.stringify(failure.error ?? null));
 }
 
 /** The closed words of an error: `code`, `type`, `status`, `reason`, `error_code`, one level of details down. */

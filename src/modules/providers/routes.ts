@@ -14,8 +14,12 @@ export interface Route {
   readonly upstreamPath: string;
   /** The model, where the path names it (Google); otherwise the body does. */
   readonly pathModel: string | null;
-  /** Where the body must be read: a generation or counting call whose format names a model. */
+  /** A generation or counting call: its body is read. Other bodies are relayed as streams. */
   readonly readsBody: boolean;
+  /** The format names its model in the body, and always: a body without one is refused. */
+  readonly needsModel: boolean;
+  /** The `model` of a body is the one that answers. Elsewhere a body may name one model and a path or file another. */
+  readonly bodyNamesModel: boolean;
 }
 
 interface Endpoint {
@@ -43,18 +47,30 @@ const OPENAI = [
   post('/responses/input_tokens', 'count_tokens', 'opaque'),
 ];
 
+/** Relayed paths of OpenAI's format whose JSON body names the model that answers. */
+const NAMING_PATHS: ReadonlySet<string> = new Set([
+  '/audio/speech',
+  '/completions',
+  '/images/generations',
+  '/moderations',
+  '/responses/compact',
+]);
+
+/** A stored prompt brings a model of its own. */
+const MODEL_OPTIONAL: ReadonlySet<string> = new Set(['/responses', '/responses/input_tokens']);
+
 const ANTHROPIC = [
   post('/v1/messages', 'messages', 'anthropic_messages'),
   post('/v1/messages/count_tokens', 'count_tokens', 'anthropic_count_tokens'),
 ];
 
-const GOOGLE_METHODS: Readonly<Record<string, readonly [Operation, WireFormat]>> = {
-  generateContent: ['generate_content', 'google_generate_content'],
-  streamGenerateContent: ['generate_content', 'google_generate_content'],
-  countTokens: ['count_tokens', 'google_count_tokens'],
-  embedContent: ['embeddings', 'google_embed_content'],
-  batchEmbedContents: ['embeddings', 'google_embed_content'],
-};
+const GOOGLE_METHODS: ReadonlyMap<string, readonly [Operation, WireFormat]> = new Map([
+  ['generateContent', ['generate_content', 'google_generate_content']],
+  ['streamGenerateContent', ['generate_content', 'google_generate_content']],
+  ['countTokens', ['count_tokens', 'google_count_tokens']],
+  ['embedContent', ['embeddings', 'google_embed_content']],
+  ['batchEmbedContents', ['embeddings', 'google_embed_content']],
+]);
 
 /** `/v1/models` is OpenAI's and Anthropic's; the header that only Anthropic's SDK sends tells them apart. */
 export interface RouteHints {
@@ -88,12 +104,29 @@ export function recognise(method: string, path: string, hints: RouteHints): Rout
 }
 
 /** Whether a path lies below one of the gateway's mounts, recognised or not; tells whose error it gets. */
-export function mountEnvelope(path: string): Envelope | null {
-  if (/^\/(?:openai|groq|v1)(?:\/|\?|$)/.test(path)) {
-    return path.startsWith('/v1/messages') ? 'anthropic' : 'openai';
+export function mountOf(path: string): { provider: Provider; envelope: Envelope } | null {
+  const mount = /^\/(openai|groq|anthropic|google|v1)(?:\/|\?|$)/.exec(path)?.[1];
+  switch (mount) {
+    case 'openai':
+    case 'groq':
+      return { provider: mount, envelope: 'openai' };
+    case 'anthropic':
+    case 'google':
+      return { provider: mount, envelope: mount };
+    case 'v1':
+      return path.startsWith('/v1/messages')
+        ? { provider: 'anthropic', envelope: 'anthropic' }
+        : { provider: 'openai', envelope: 'openai' };
+    default:
+      return null;
   }
-  if (/^\/anthropic(?:\/|\?|$)/.test(path)) return 'anthropic';
-  return /^\/google(?:\/|\?|$)/.test(path) ? 'google' : null;
+}
+
+/** The route of a call that is refused for its path: nothing is forwarded by it. */
+export function unrecognisedRoute(path: string): Route {
+  const { provider, envelope } = mountOf(path) ?? { provider: 'openai', envelope: 'openai' };
+  const nothing = { rest: null, endpoint: undefined, models: false };
+  return routeOf(provider, envelope, path, nothing);
 }
 
 function isAnthropicModels(rest: string, hints: RouteHints): boolean {
@@ -101,24 +134,21 @@ function isAnthropicModels(rest: string, hints: RouteHints): boolean {
 }
 
 function openai(method: string, rest: string): Route {
-  return routeOf(
-    'openai',
-    'openai',
-    rest,
-    find(OPENAI, method, rest),
-    isModels(method, rest, '/models'),
-  );
+  const models = isModels(method, rest, '/models');
+  return routeOf('openai', 'openai', rest, { rest, endpoint: find(OPENAI, method, rest), models });
 }
 
 function anthropic(method: string, rest: string): Route {
+  const models = isModels(method, rest, '/v1/models');
   const endpoint = find(ANTHROPIC, method, rest);
-  return routeOf('anthropic', 'anthropic', rest, endpoint, isModels(method, rest, '/v1/models'));
+  return routeOf('anthropic', 'anthropic', rest, { rest: null, endpoint, models });
 }
 
 function compatible(method: string, path: string, prefix: string, provider: Provider): Route {
   const rest = path.slice(prefix.length);
   const endpoint = find(OPENAI_COMPATIBLE, method, rest);
-  return routeOf(provider, 'openai', path, endpoint, isModels(method, rest, '/models'));
+  const models = isModels(method, rest, '/models');
+  return routeOf(provider, 'openai', path, { rest, endpoint, models });
 }
 
 function google(method: string, path: string): Route | null {
@@ -128,7 +158,7 @@ function google(method: string, path: string): Route | null {
     return compatible(method, path, '/v1beta/openai', 'google');
   const named = /^\/models\/([^/:]+)(?::([A-Za-z]+))?$/.exec(path.slice(version.length));
   const known =
-    named?.[2] !== undefined && method === 'POST' ? GOOGLE_METHODS[named[2]] : undefined;
+    named?.[2] !== undefined && method === 'POST' ? GOOGLE_METHODS.get(named[2]) : undefined;
   if (named?.[1] !== undefined && known !== undefined) {
     const [operation, format] = known;
     return {
@@ -139,19 +169,28 @@ function google(method: string, path: string): Route | null {
       upstreamPath: path,
       pathModel: decodeURIComponent(named[1]),
       readsBody: true,
+      needsModel: false,
+      bodyNamesModel: false,
     };
   }
   const models = isModels(method, path.slice(version.length), '/models') && !path.includes(':');
-  return routeOf('google', 'google', path, undefined, models);
+  return routeOf('google', 'google', path, { rest: null, endpoint: undefined, models });
+}
+
+interface Recognised {
+  /** Below an OpenAI-format base URL; null where the format is another. */
+  readonly rest: string | null;
+  readonly endpoint: Endpoint | undefined;
+  readonly models: boolean;
 }
 
 function routeOf(
   provider: Provider,
   envelope: Envelope,
   upstreamPath: string,
-  endpoint: Endpoint | undefined,
-  models: boolean,
+  { rest, endpoint, models }: Recognised,
 ): Route {
+  const readsBody = endpoint !== undefined;
   return {
     provider,
     envelope,
@@ -159,7 +198,9 @@ function routeOf(
     format: endpoint?.format ?? 'opaque',
     upstreamPath,
     pathModel: null,
-    readsBody: endpoint !== undefined,
+    readsBody,
+    needsModel: readsBody && !(rest !== null && MODEL_OPTIONAL.has(rest)),
+    bodyNamesModel: readsBody || (rest !== null && NAMING_PATHS.has(rest)),
   };
 }
 

@@ -3,7 +3,6 @@ import { parentPort } from 'node:worker_threads';
 import { get_encoding } from 'tiktoken';
 
 interface Job {
-  readonly id: number;
   readonly request: Uint8Array;
   readonly requestBytes: number;
   readonly answer: Uint8Array;
@@ -24,14 +23,14 @@ const TEXT_MEMBERS: ReadonlySet<string> = new Set([
 const encoding = get_encoding('o200k_base');
 
 parentPort?.on('message', (job: Job) => {
-  parentPort?.postMessage({ id: job.id, estimate: estimate(job) });
+  parentPort?.postMessage(estimate(job));
 });
 
 function estimate(job: Job): { inputTokens: number; outputTokens: number } | null {
   try {
-    const request = Buffer.from(job.request).toString('utf8');
+    const request = textOf(job.request);
     const input = countTexts(textsOf(parsed(request) ?? request));
-    const output = countTexts(answerTexts(Buffer.from(job.answer).toString('utf8')));
+    const output = countTexts(answerTexts(textOf(job.answer)));
     return {
       inputTokens: scaled(input, job.requestBytes, job.request.length),
       outputTokens: scaled(output, job.answerBytes, job.answer.length),
@@ -39,6 +38,10 @@ function estimate(job: Job): { inputTokens: number; outputTokens: number } | nul
   } catch {
     return null;
   }
+}
+
+function textOf({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString('utf8');
 }
 
 function scaled(tokens: number, bytes: number, countedBytes: number): number {

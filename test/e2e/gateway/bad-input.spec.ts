@@ -171,6 +171,40 @@ describe('a path that is not in its normal form', () => {
     expect(upstream.captured).toHaveLength(0);
   });
 
+  it.each(['constructor', 'toString', 'hasOwnProperty'])(
+    'is no method of a Google model for being one of every object: %s',
+    async (method) => {
+      const answer = await post(`/google/v1beta/models/x:${method}`, '{}');
+      expect(answer.status).toBe(403);
+    },
+  );
+
+  it('is recorded once where the caller is known', async () => {
+    const unknown = await post('/openai/unknown', '{}');
+    expect(await gateway.record(unknown.id)).toMatchObject({
+      outcome: 'refused',
+      error_code: 'unknown_path',
+    });
+    const dotted = await sendRaw(
+      gateway.origin,
+      `POST /v1/%2e%2e/x HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${gateway.projectKey}\r\nconnection: close\r\n\r\n`,
+    );
+    const id = /x-shunt-request-id: (\S+)/.exec(dotted)?.[1];
+    expect(await gateway.record(id ?? '')).toMatchObject({
+      outcome: 'refused',
+      error_code: 'invalid_path',
+    });
+  });
+
+  it('or whose method has no meaning to an API is refused: TRACE would echo the provider key', async () => {
+    const answer = await sendRaw(
+      gateway.origin,
+      `TRACE /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${gateway.projectKey}\r\nconnection: close\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 405 /);
+    expect(upstream.captured).toHaveLength(0);
+  });
+
   it.each(['/openai/unknown', '/groq/v1/chat/completions', '/google/v3/models', '/anthropic'])(
     'is told from an unknown one: %s',
     async (path) => {
@@ -194,10 +228,18 @@ describe('headers', () => {
     expect(upstream.captured.every(({ headers }) => headers['b'] === undefined)).toBe(true);
   });
 
+  it('that offer HTTP/2 are no WebSocket', async () => {
+    const answer = await sendRaw(
+      gateway.origin,
+      `GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\nauthorization: Bearer ${gateway.projectKey}\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   it('that ask for a WebSocket get an error in the envelope', async () => {
     const answer = await sendRaw(
       gateway.origin,
-      `GET /openai/v1/realtime?model=x HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nauthorization: Bearer ${gateway.projectKey}\r\n\r\n`,
+      `GET /openai/v1/realtime?model=x HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: websocket\r\nauthorization: Bearer ${gateway.projectKey}\r\n\r\n`,
     );
     expect(answer).toMatch(/^HTTP\/1\.1 426 /);
     expect(answer).toContain('"websocket_unsupported"');

@@ -215,8 +215,13 @@ describe('in observation the provider gets', () => {
   });
 
   it('a Google call without the key that came in its query', async () => {
-    const url = `${gateway.origin}/google/v1beta/models/gemini-4-argon:generateContent?alt=json&key=${gateway.projectKey}`;
-    await request(url, { method: 'POST', body: '{"contents":[]}' }).then(({ body }) => body.dump());
+    for (const name of ['key', 'k%65y']) {
+      const url = `${gateway.origin}/google/v1beta/models/gemini-4-argon:generateContent?alt=json&${name}=${gateway.projectKey}`;
+      await request(url, { method: 'POST', body: '{"contents":[]}' }).then(({ body }) =>
+        body.dump(),
+      );
+      expect(upstream.captured.at(-1)!.url).not.toContain(gateway.projectKey);
+    }
     expect(upstream.captured[0]!.url).toBe(
       '/v1beta/models/gemini-4-argon:generateContent?alt=json',
     );
@@ -258,6 +263,21 @@ describe('the client gets', () => {
       status_code: 429,
       failure_class: 'rate_limit',
     });
+  });
+
+  it("no header that would speak for Shunt's own origin", async () => {
+    upstream.answerWith((res) => {
+      const spoken = {
+        'strict-transport-security': 'max-age=9',
+        'alt-svc': 'h3=":443"',
+        'access-control-allow-origin': '*',
+      };
+      res.writeHead(200, { ...spoken, 'content-type': 'application/json' }).end('{}');
+    });
+    const { headers } = await call('/v1/chat/completions', '{"model":"gpt-5.4","messages":[]}');
+    for (const name of ['strict-transport-security', 'alt-svc', 'access-control-allow-origin']) {
+      expect(headers).not.toHaveProperty(name);
+    }
   });
 
   it('a compressed answer as it is, and it is metered', async () => {

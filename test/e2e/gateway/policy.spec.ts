@@ -146,6 +146,35 @@ describe('a project', () => {
     expect(await call(key, '/v1/files', null, 'GET')).toMatchObject({ status: 200 });
   });
 
+  it.each([
+    '/google/v1beta/tunedModels/secret-x:generateContent',
+    '/google/v1beta/models/gemini-4-argon:batchGenerateContent',
+    '/google/v1beta/models/gemini-4-argon:GenerateContent',
+    '/google/v1beta/cachedContents',
+    '/anthropic/v1/messages/batches',
+    '/v1/batches',
+  ])('with a model allow-list is not talked past it by a model in the body: %s', async (path) => {
+    const allowedPaths = ['google:/*', 'anthropic:/*', 'openai:/*'];
+    const key = await keyOf({ allowedModels: ['gemini-3.8-flash'], allowedPaths });
+    expect(await call(key, path, '{"model":"gemini-3.8-flash"}')).toMatchObject({
+      status: 403,
+      code: 'model_unreadable',
+    });
+    expect(upstream.captured).toHaveLength(0);
+  });
+
+  it('with a model allow-list takes a model by either of the names that Google has for it', async () => {
+    const key = await keyOf({ allowedModels: ['gemini-3.8-flash'] });
+    for (const model of ['gemini-3.8-flash', 'models/gemini-3.8-flash']) {
+      const answer = await call(
+        key,
+        '/google/v1beta/openai/chat/completions',
+        JSON.stringify({ model }),
+      );
+      expect(answer.status).toBe(200);
+    }
+  });
+
   it('with a body limit of its own refuses what is over it, declared or not', async () => {
     const key = await keyOf({ bodyLimitBytes: 1_000, allowedPaths: ['openai:/files*'] });
     const long = JSON.stringify({ model: 'gpt-5.4', x: 'x'.repeat(2_000) });

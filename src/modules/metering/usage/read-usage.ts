@@ -9,7 +9,8 @@ import { readOpenaiResponses } from './openai-responses.js';
 
 /**
  * What an answer says it used. `events` are the parsed JSON objects that carry usage, in order of arrival:
- * the body (or its members in `USAGE_MEMBERS`), or a stream's first and last event with a usage marker.
+ * the body (or its members in `USAGE_MEMBERS`), or a stream's first and last event with a usage marker,
+ * and its last event with search queries.
  * Null where they state no usage, or state it in a way that cannot be read without guessing.
  */
 export function readUsage(

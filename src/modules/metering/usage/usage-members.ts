@@ -37,3 +37,11 @@ export const USAGE_MARKERS: Readonly<Record<WireFormat, string | null>> = {
   google_embed_content: '"usageMetadata"',
   opaque: null,
 };
+
+/**
+ * The key of a list of billed search queries. Gemini may name them in a chunk in the middle of a stream, and its
+ * counts of tokens say nothing of them: the last such event is needed besides those with usage.
+ */
+export const SEARCH_MARKERS: Readonly<Partial<Record<WireFormat, string>>> = {
+  google_generate_content: '"webSearchQueries"',
+};
