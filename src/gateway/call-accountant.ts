@@ -219,7 +219,8 @@ export class CallAccountant {
         const metering = meterEstimate(call, known, estimate);
         records.finish(this.recordOf(call, ending, metering, 2), () => {});
         logger.debug({ requestId: call.requestId }, 'usage estimated');
-      });
+      })
+      .catch((error: unknown) => this.crashed(call, error));
   }
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { readUsage } from '../../modules/metering/usage/read-usage.js';
 import type { AnswerReader } from './answer-reader.js';
 import { EventStreamReader } from './event-stream-reader.js';
 import { streamMarks } from './stream-marks.js';
@@ -171,5 +172,91 @@ describe('watching a stream', () => {
     reader.feed(Buffer.from(USAGE_CHUNK + DONE));
     expect(reader.ended).toBe(true);
     expect(reader.findings().usageEvents).toHaveLength(1);
+  });
+
+  it.each(['data: [DONE]\n', 'data: [DONE]', 'data:[DONE]\r\n'])(
+    'has ended with the line that clients stop at, without its blank one: %j',
+    (last) => {
+      for (const reader of [
+        new EventStreamReader(streamMarks('openai_chat')),
+        new UsageStripper(),
+      ]) {
+        reader.feed(Buffer.from(asked.slice(0, -DONE.length)));
+        expect(reader.ended).toBe(false);
+        reader.feed(Buffer.from(last));
+        expect(reader.ended).toBe(last.endsWith('\n'));
+        reader.flush();
+        expect(reader.findings()).toMatchObject({ complete: true });
+      }
+    },
+  );
+
+  it('counts a last event as whole at the end of the body, if its data is', () => {
+    const stream = anthropic.join('');
+    const completeAt = (end: number) => {
+      const reader = new EventStreamReader(streamMarks('anthropic_messages'));
+      through(reader, stream.slice(0, end), []);
+      return reader.findings().complete;
+    };
+    expect(completeAt(-1)).toBe(true);
+    expect(completeAt(-2)).toBe(true);
+    expect(completeAt(-3)).toBe(false);
+  });
+
+  it('goes on after an error event of a Responses stream: the usage of its failure may follow', () => {
+    const error = '{"type":"error","code":"server_error","message":"x","sequence_number":4}';
+    const failed =
+      '{"type":"response.failed","response":{"error":null,"usage":{"input_tokens":7,"output_tokens":2}}}';
+    const reader = new EventStreamReader(streamMarks('openai_responses'));
+    through(reader, `event: error\ndata: ${error}\n\n`, []);
+    expect(reader.ended).toBe(false);
+    expect(reader.findings()).toMatchObject({ complete: false, error: { code: 'server_error' } });
+    through(reader, `event: response.failed\ndata: ${failed}\n\n`, []);
+    expect(reader.ended).toBe(true);
+    expect(reader.findings()).toMatchObject({ complete: true, error: { code: 'server_error' } });
+    expect(reader.findings().usageEvents).toHaveLength(1);
+  });
+
+  it('parses the last event of a Responses stream once', () => {
+    const last =
+      '{"type":"response.completed","response":{"error":null,"usage":{"input_tokens":1}}}';
+    const reader = new EventStreamReader(streamMarks('openai_responses'));
+    through(reader, `event: response.completed\ndata: ${last}\n\n`, []);
+    const parse = vi.spyOn(JSON, 'parse');
+    reader.findings();
+    expect(parse).toHaveBeenCalledTimes(1);
+    parse.mockRestore();
+  });
+
+  it.each([
+    ['"over_capacity"', { code: 'over_capacity' }],
+    ['{"code":"server_error"}', { code: 'server_error' }],
+    ['null', undefined],
+  ])('finds the error that Groq puts beside the answer: %s', (error, expected) => {
+    const stream = `data: {"id":"c","choices":[],"x_groq":{"id":"r","error":${error},"usage":${USAGE}}}\n\n`;
+    const reader = new EventStreamReader(streamMarks('openai_chat'));
+    through(reader, chunk('"error":1') + stream + DONE, []);
+    expect(reader.findings().error).toEqual(expected);
+    expect(reader.findings().usageEvents).toHaveLength(1);
+  });
+
+  it.each([
+    ['in the middle', [[], ['a', 'b'], [], []], 2],
+    ['in the middle, and none at the end', [[], ['a', 'b'], [''], []], 2],
+    ['again in each event', [['a'], ['a', 'b'], ['a', 'b']], 2],
+    ['at the end', [[], ['a', 'b', 'c']], 3],
+  ])('counts search queries once that are named %s', (_, named, expected) => {
+    const stream = named.map((webSearchQueries, at) => {
+      const grounding = at === 0 ? {} : { groundingMetadata: { webSearchQueries } };
+      const usageMetadata = { promptTokenCount: 5, candidatesTokenCount: at };
+      return `data: ${JSON.stringify({ candidates: [grounding], usageMetadata })}\r\n\r\n`;
+    });
+    const reader = new EventStreamReader(streamMarks('google_generate_content'));
+    through(reader, stream.join(''), [40, 90, 200]);
+    const { usageEvents } = reader.findings();
+    expect(readUsage('google_generate_content', 'google', usageEvents)?.usage).toMatchObject({
+      webSearchCalls: expected,
+      outputTokens: named.length - 1,
+    });
   });
 });

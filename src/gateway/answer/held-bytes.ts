@@ -27,7 +27,7 @@ export class HeldBytes {
 
   /** What is held, as it lies; later bytes are written behind it and never into it. */
   view(): Buffer {
-    return this.buffer.subarray(0, this.filled);
+    return this.filled === 0 ? EMPTY : this.buffer.subarray(0, this.filled);
   }
 
   /** Hands over what is held, and begins anew in another buffer. */

@@ -104,8 +104,9 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.isEventStream = contentType.startsWith('text/event-stream');
     const contentEncoding = text(headers['content-encoding']);
     const answer = { status, contentType, contentEncoding };
-    const reader = chooseReader(call.route.format, call.injected, answer);
-    this.reader = new GuardedReader(reader, (error) => this.events.fault(error));
+    const onFault = (error: unknown): void => this.events.fault(error);
+    const reader = chooseReader(call.route.format, call.injected, answer, onFault);
+    this.reader = new GuardedReader(reader, onFault);
     this.bytesToCome = Number(headers['content-length'] ?? Number.NaN);
     const shortened = this.isEventStream && call.injected;
     call.res.writeHead(status, [

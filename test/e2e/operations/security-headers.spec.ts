@@ -58,7 +58,7 @@ const GATEWAY: readonly Asked[] = [
   { name: 'a refusal in Google\'s envelope', status: 403, path: '/google/v1beta/models/m:generateContent', body: '{}' },
   { name: 'a path of nobody', status: 404, path: '/openai/nothing', body: '{}' },
   { name: 'a refusal of HEAD', status: 404, method: 'HEAD', path: '/openai/nothing' },
-  { name: 'a preflight', status: 401, method: 'OPTIONS', path: CHAT, keyless: true },
+  { name: 'a preflight', status: 405, method: 'OPTIONS', path: CHAT, keyless: true },
 ]; // prettier-ignore
 
 const FRAMEWORK: readonly Asked[] = [

@@ -6,7 +6,7 @@ import { ProjectService } from '../../../src/modules/projects/project.service.js
 import { ProviderKeyService } from '../../../src/modules/provider-keys/provider-key.service.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { LeakHunt } from '../../support/leak-hunt.js';
-import { addOrganization } from '../../support/tenants.js';
+import { addOrganization, addProject } from '../../support/tenants.js';
 import { startTwoOrganizations, type Member, type TwoOrganizations } from './two-organizations.js';
 
 /**
@@ -226,6 +226,25 @@ describe.each(DIRECTIONS)('with the key of %s nothing of %s', (own, others) => {
     expect(hunt.hits).toEqual([]);
     expect(await state()).toEqual(before);
   });
+});
+
+test('another project of the same organization is told nothing of its calls either', async () => {
+  const { database } = rig.gateway.app.engine;
+  const { apiKey } = await addProject(database, rig.a.orgId, { name: 'another' });
+  const hunt = new LeakHunt(
+    [rig.a.projectId, rig.a.apiKeyId, rig.a.customerId, ...rig.a.requestIds].map((text) => ({
+      name: 'of the first project',
+      text,
+    })),
+  );
+  for (const route of OWN_ROUTES) {
+    for (const id of rig.a.requestIds) {
+      hunt.text(route, (await ask(apiKey, 'GET', pathOf(route, id))).text);
+    }
+  }
+  expect(hunt.hits).toEqual([]);
+  const { text } = await ask(apiKey, 'GET', '/shunt/v1/usage?include_synthetic=true');
+  expect(text).toContain('"calls":0,');
 });
 
 test('the same prompt under the same session name is another session and another class in another organization', async () => {
