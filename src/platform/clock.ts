@@ -4,6 +4,4 @@ export interface Clock {
   nowMs(): number;
 }
 
-export const CLOCK = Symbol('Clock');
-
 export const systemClock: Clock = { nowMs: () => Date.now() };

@@ -277,15 +277,4 @@ describe('facts for routing', () => {
     });
     expect(BOOK.facts('openai', 'gpt-9')).toBeNull();
   });
-
-  it('list substitutes of the same provider, none dearer than the model itself', () => {
-    expect(BOOK.substitutes('openai', 'gpt-6-astra')).toEqual([
-      'gpt-6.2-sol',
-      'gpt-6.1-sol',
-      'gpt-6.1-terra',
-      'gpt-6-luna',
-    ]);
-    expect(BOOK.substitutes('openai', 'gpt-4o-2024-08-06')).toEqual(['gpt-6-luna']);
-    expect(BOOK.substitutes('openai', 'gpt-9')).toEqual([]);
-  });
 });

@@ -12,14 +12,12 @@ import { buildCatalog } from './catalog.js';
 import type { Catalog, CatalogModel } from './catalog.js';
 import { matchesModel, withoutSnapshot } from './library/model-match.js';
 import type { ModelFacts } from './overlay/model-facts.js';
-import { SUBSTITUTES } from './overlay/substitutes.js';
 
 /** Model names come from clients: what is remembered of them is bounded, misses included. */
 const CACHED_NAMES_MAX = 4096;
 const MODEL_NAME_CHARS_MAX = 200;
 
 const GOOGLE_PREFIX = 'models/';
-const NO_SUBSTITUTES: readonly string[] = Object.freeze([]);
 
 export interface RateRequest extends RatingTerms {
   readonly provider: Provider;
@@ -89,12 +87,6 @@ export class PriceBook {
   /** Context window and longest output, where known. */
   facts(provider: Provider, model: string): ModelFacts | null {
     return this.#find(provider, model)?.facts ?? null;
-  }
-
-  /** Cheaper models of the same provider that could stand in for one, dearest first. */
-  substitutes(provider: Provider, model: string): readonly string[] {
-    const id = this.#find(provider, model)?.id;
-    return id === undefined ? NO_SUBSTITUTES : (SUBSTITUTES[provider][id] ?? NO_SUBSTITUTES);
   }
 
   #rateNegotiated(

@@ -24,8 +24,6 @@ import { nodeSpoolFiles, type SpoolFiles } from './spool/spool-files.js';
 import { SpoolHome } from './spool/spool-home.js';
 import { SpoolKeys } from './spool/spool-keys.js';
 
-export const CALL_RECORDER = Symbol('CallRecorder');
-
 export interface CallRecorderOptions {
   readonly dataDir: string;
   readonly encryptionKeys: { readonly current: Buffer; readonly previous: Buffer | null };

@@ -2,8 +2,6 @@ import { pino, type Logger } from 'pino';
 
 export type { Logger } from 'pino';
 
-export const LOGGER = Symbol('Logger');
-
 /** Keys whose values never reach a log, at the top of an entry or one level down. */
 const SECRET_FIELDS = [
   'authorization',

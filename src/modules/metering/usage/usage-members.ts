@@ -1,11 +1,5 @@
 import type { WireFormat } from '../../providers/wire-format.js';
 
-/** Calls that cost nothing and report no usage of their own: counting tokens is free. */
-export const METERING_NOT_APPLICABLE: ReadonlySet<WireFormat> = new Set<WireFormat>([
-  'anthropic_count_tokens',
-  'google_count_tokens',
-]);
-
 /**
  * The top-level members of an answer, or of a stream's event, that a reader may need: the rest of a large
  * body need not be kept. `candidates` is among them because Gemini reports its billed search queries there.
