@@ -45,7 +45,7 @@ function readConfig(): AppConfig {
 async function start(config: AppConfig, logger: Logger): Promise<App> {
   try {
     const app = await startApp(config, logger);
-    logger.info({ origin: app.origin, role: config.role }, 'ready');
+    logger.info({ origin: app.origin }, 'ready');
     return app;
   } catch (error) {
     if (!(error instanceof FailedFirstStart)) return exitWith(error);

@@ -7,7 +7,6 @@ import { resolveSecrets, type Secrets } from './secrets.js';
 /** The frozen configuration of a process; made once, at its entry, by `loadConfig`. */
 export interface AppConfig {
   readonly production: boolean;
-  readonly role: 'all' | 'gateway' | 'worker';
   readonly host: string;
   readonly port: number;
   readonly logLevel: Environment['LOG_LEVEL'];
@@ -22,7 +21,6 @@ export interface AppConfig {
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   /** Addresses or CIDR ranges whose `x-forwarded-*` headers are believed. */
   readonly trustedProxies: readonly string[];
-  readonly publicUrl: string | null;
   readonly metricsToken: string | null;
   readonly defaultRequestsPerMinute: number;
   /** Base URLs in the form that the provider's own SDK takes: OpenAI's ends in `/v1`, the others are bare origins. */
@@ -47,7 +45,6 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   if (production) refuseUnsafeProduction(read, tls !== null || trustedProxies.length > 0);
   return Object.freeze({
     production,
-    role: read.SHUNT_ROLE,
     host: read.HOST,
     port: read.PORT,
     logLevel: read.LOG_LEVEL,
@@ -63,7 +60,6 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     secrets,
     tls,
     trustedProxies,
-    publicUrl: read.SHUNT_PUBLIC_URL ?? null,
     metricsToken: read.SHUNT_METRICS_TOKEN ?? null,
     defaultRequestsPerMinute: read.SHUNT_ORG_RATE_LIMIT,
     upstreams: upstreamsOf(read),
