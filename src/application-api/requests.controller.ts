@@ -1,7 +1,16 @@
-import { Controller, Get, Inject, Param, Query, Req, UseFilters, UseGuards } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Inject,
+  Param,
+  Query,
+  Req,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
 import type { CallRecord } from '../modules/records/call-record.js';
 import { RECENT_MAX, RequestLog } from '../modules/records/request-log.js';
-import { DatabaseAwayFilter } from './database-away.filter.js';
+import { DatabaseAwayInterceptor } from './database-away.interceptor.js';
 import { ProjectKeyGuard, refused, type ApplicationRequest } from './project-key.guard.js';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
@@ -10,7 +19,7 @@ const RECENT_DEFAULT = 20;
 /** What an application may know of its own calls: their records, and what they cost in all. Never content. */
 @Controller('shunt/v1')
 @UseGuards(ProjectKeyGuard)
-@UseFilters(DatabaseAwayFilter)
+@UseInterceptors(DatabaseAwayInterceptor)
 export class RequestsController {
   constructor(@Inject(RequestLog) private readonly log: RequestLog) {}
 

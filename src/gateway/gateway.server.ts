@@ -58,6 +58,7 @@ export function createGatewayServer(
     headersTimeout: HEADERS_MS_MAX,
     maxHeaderSize: HEADER_BYTES_MAX,
     noDelay: true,
+    ...(config.production ? { ServerResponse: StrictTransportResponse } : {}),
   };
   const server =
     config.tls === null
@@ -65,6 +66,18 @@ export function createGatewayServer(
       : https.createServer({ ...options, ...tlsOptions(config.tls) }, onRequest);
   server.maxConnections = CONNECTIONS_MAX;
   return server;
+}
+
+/** A year, as the framework's own answers have it. */
+const STRICT_TRANSPORT = ['strict-transport-security', 'max-age=31536000; includeSubDomains'];
+
+/** In production everything is served over https, and every answer says so, relayed and refused ones too. */
+class StrictTransportResponse extends http.ServerResponse {
+  override writeHead(status: number, ...rest: never[]): this {
+    const [headers] = rest as unknown as [unknown];
+    if (Array.isArray(headers)) headers.push(...STRICT_TRANSPORT);
+    return super.writeHead(status, ...rest);
+  }
 }
 
 /** The framework sets headers of its own, but not on what it refuses before a route is found. */

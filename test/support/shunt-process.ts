@@ -21,6 +21,12 @@ export interface ShuntProcess {
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
+/** A test that is cut short leaves none of them running. */
+const children = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of children) child.kill();
+});
+
 /** Runs `dist/src/main.js` with this environment and nothing of the test's own; resolves once it listens. */
 export async function startShunt(env: Readonly<Record<string, string>>): Promise<ShuntProcess> {
   const { child, output, ended } = spawnShunt(env);
@@ -74,6 +80,8 @@ export function spawnShunt(env: Readonly<Record<string, string>>): Spawned {
     env: { PATH, HOME, ...(TMPDIR === '' ? {} : { TMPDIR }), PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
   }

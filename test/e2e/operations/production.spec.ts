@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { join } from 'node:path';
 import { connect, type ConnectionOptions } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/app-config.js';
@@ -24,12 +24,12 @@ let complete: Environment;
 
 beforeAll(async () => {
   server = await startDatabaseServer();
-  scratch = mkdtempSync(path.join(tmpdir(), 'shunt-e2e-'));
+  scratch = mkdtempSync(join(tmpdir(), 'shunt-e2e-'));
   complete = {
     ...productionEnvironment(),
     DATABASE_URL: server.logins.runtimeUrl,
     DATABASE_MIGRATION_URL: server.logins.ownerUrl,
-    SHUNT_DATA_DIR: path.join(scratch, 'data'),
+    SHUNT_DATA_DIR: join(scratch, 'data'),
   };
 });
 afterAll(async () => {
@@ -243,6 +243,23 @@ describe.skipIf(!openssl)('production with a certificate of its own (needs opens
     expect(await get('/healthz')).toMatch(/^200 /);
   });
 
+  test('says on every answer that it is for https only, refused and relayed ones too', async () => {
+    const hsts = (path: string): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        https
+          .get(shunt.origin + path, { ca, agent: false })
+          .once('error', reject)
+          .once('response', (response) => {
+            response
+              .resume()
+              .once('end', () => resolve(response.headers['strict-transport-security']));
+          });
+      });
+    for (const path of ['/healthz', '/v1/models', '/openai/unknown', '/nothing']) {
+      expect(await hsts(path), path).toMatch(/^max-age=\d{7,}/);
+    }
+  });
+
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('speaks %s', async (version) => {
     expect(await handshake({ minVersion: version, maxVersion: version })).toBe(version);
   });
@@ -300,8 +317,8 @@ function hasOpenssl(): boolean {
 
 function certificate(directory: string) {
   const files = {
-    SHUNT_TLS_CERT_FILE: path.join(directory, 'cert.pem'),
-    SHUNT_TLS_KEY_FILE: path.join(directory, 'key.pem'),
+    SHUNT_TLS_CERT_FILE: join(directory, 'cert.pem'),
+    SHUNT_TLS_KEY_FILE: join(directory, 'key.pem'),
   };
   const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
   const out = ['-keyout', files.SHUNT_TLS_KEY_FILE, '-out', files.SHUNT_TLS_CERT_FILE];

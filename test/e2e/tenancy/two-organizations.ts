@@ -90,8 +90,13 @@ export async function startTwoOrganizations(): Promise<TwoOrganizations> {
       await upstream.close();
     },
   };
-  await furnish(rig);
-  return rig;
+  try {
+    await furnish(rig);
+    return rig;
+  } catch (error) {
+    await rig.stop();
+    throw error;
+  }
 }
 
 /** Rows of both in every table, so that an empty table does not pass for a guarded one. */
