@@ -5,7 +5,7 @@ import { leaseSize } from '../../../src/modules/limits/lease-size.js';
 import { LeasedRequestLimiter } from '../../../src/modules/limits/leased-request-limiter.js';
 import { RedisLeaseStore } from '../../../src/modules/limits/redis-lease-store.js';
 import { RedisConnection } from '../../../src/platform/redis/redis-connection.js';
-import { hasRedisServer, RedisServer, until } from './redis-server.js';
+import { hasRedisServer, RedisServer, until } from '../../support/redis-server.js';
 
 const MINUTE_MS = 60_000;
 const REPLICAS = 3;

@@ -6,7 +6,7 @@ import {
   type RedisScript,
 } from '../../../src/platform/redis/redis-connection.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
-import { hasRedisServer, RedisServer, until } from './redis-server.js';
+import { hasRedisServer, RedisServer, until } from '../../support/redis-server.js';
 
 const ECHO: RedisScript = { name: 'echo', lua: 'return { KEYS[1], ARGV[1] }' };
 
