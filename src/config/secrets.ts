@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import {
   existsSync,
   linkSync,
@@ -47,7 +47,41 @@ export function resolveSecrets(env: Environment): Secrets {
   }
   const kept = absent.length > 0 ? keptSecrets(env.SHUNT_DATA_DIR, absent) : {};
   const entries = names.map((name) => [name, env[VARIABLES[name]] ?? kept[name]]);
-  return Object.fromEntries(entries) as unknown as Secrets;
+  const secrets = Object.fromEntries(entries) as unknown as Secrets;
+  for (const name of names) checkForm(name, secrets[name]);
+  return secrets;
+}
+
+const SECRET_CHARS_MIN = 16;
+
+/** The form of each secret; the encryption key's is checked where its bytes are taken. */
+const FORMS: Readonly<
+  Partial<Record<keyof Secrets, [isUsable: (secret: string) => boolean, form: string]>>
+> = {
+  sessionSecret: [isLong, `at least ${SECRET_CHARS_MIN} characters: openssl rand -base64 32`],
+  adminSecret: [isLong, `at least ${SECRET_CHARS_MIN} characters: openssl rand -base64 24`],
+  adminTotpSecret: [
+    (secret) => /^[A-Z2-7]{16,}=*$/.test(secret),
+    'base32, at least 16 characters: openssl rand 20 | base32',
+  ],
+  signingKey: [isEd25519, 'an Ed25519 private key in PEM: openssl genpkey -algorithm ed25519'],
+};
+
+function checkForm(name: keyof Secrets, secret: string): void {
+  const [isUsable, form] = FORMS[name] ?? [() => true, ''];
+  if (!isUsable(secret)) throw new ConfigError(`${VARIABLES[name]} must be ${form}`);
+}
+
+function isLong(secret: string): boolean {
+  return secret.length >= SECRET_CHARS_MIN;
+}
+
+function isEd25519(pem: string): boolean {
+  try {
+    return createPrivateKey(pem).asymmetricKeyType === 'ed25519';
+  } catch {
+    return false;
+  }
 }
 
 type Kept = Partial<Record<keyof Secrets, string>>;

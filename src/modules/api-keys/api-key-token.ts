@@ -11,8 +11,10 @@ export function generateToken(): string {
   return PREFIX + randomBytes(SECRET_BYTES).toString('base64url');
 }
 
+/** Long enough, and of characters that survive a header and a shell: visible ASCII without quotes or backslash. */
 export function isUsableToken(token: string): boolean {
-  return token.length >= TOKEN_LENGTH_MIN && token.length <= TOKEN_LENGTH_MAX;
+  if (token.length < TOKEN_LENGTH_MIN || token.length > TOKEN_LENGTH_MAX) return false;
+  return /^[!#-&(-[\]-_a-~]+$/.test(token);
 }
 
 /** Keys are random, so a plain hash keeps them: there is nothing to guess. */

@@ -51,7 +51,7 @@ const ORGANIZATION_NAME = 'My organization';
 const PROJECT_NAME = 'Default';
 const DEFAULT_EMAIL = 'owner@shunt.localhost';
 
-const TOKEN_FAULT = `SHUNT_BOOTSTRAP_PROJECT_KEY needs ${TOKEN_LENGTH_MIN} to ${TOKEN_LENGTH_MAX} characters.`;
+const TOKEN_FAULT = `SHUNT_BOOTSTRAP_PROJECT_KEY needs ${TOKEN_LENGTH_MIN} to ${TOKEN_LENGTH_MAX} visible ASCII characters, without quotes or backslash.`;
 
 const INSTRUCTIONS =
   'There is no organization yet. Set SHUNT_BOOTSTRAP_EMAIL, SHUNT_BOOTSTRAP_PASSWORD and ' +
