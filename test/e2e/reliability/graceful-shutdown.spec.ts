@@ -148,7 +148,8 @@ describe.concurrent('SIGTERM', () => {
     expect(rows).toMatchObject([
       {
         request_id: endless.requestId,
-        outcome: 'client_aborted',
+        outcome: 'truncated',
+        error_code: 'shutting_down',
         failure_class: null,
         revision: 2,
         metering: 'estimated',
