@@ -16,6 +16,15 @@ describe('request bodies in memory', () => {
     expect(one.grow(1)).toBe(false);
   });
 
+  it('that arrive after their call has ended are not counted, and never leak', () => {
+    const budget = new BodyBudget(100);
+    const gone = budget.open();
+    gone.grow(60);
+    gone.close();
+    expect(gone.grow(60)).toBe(false);
+    expect(budget.open().grow(100)).toBe(true);
+  });
+
   it('are let go of once sent and looked at, but for a head', () => {
     const budget = new BodyBudget(1_000);
     const hold = budget.open();

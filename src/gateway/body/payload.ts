@@ -57,27 +57,36 @@ export class BodyBudget {
 
   constructor(private readonly bytesMax: number = BODIES_BYTES_MAX) {}
 
-  /** One call's share; given back with `shrinkTo(0)`. */
+  /** One call's share; given back with `close`. */
   open(): BodyHold {
     let held = 0;
+    let closed = false;
+    const shrinkTo = (bytes: number): void => {
+      const freed = Math.max(0, held - bytes);
+      this.bytes -= freed;
+      held -= freed;
+    };
     return {
       grow: (bytes) => {
+        // Nobody would give these back; the call that brings them is at its end.
+        if (closed) return false;
         if (this.bytes + bytes > this.bytesMax) return false;
         this.bytes += bytes;
         held += bytes;
         return true;
       },
-      shrinkTo: (bytes) => {
-        const freed = Math.max(0, held - bytes);
-        this.bytes -= freed;
-        held -= freed;
+      shrinkTo,
+      close: () => {
+        closed = true;
+        shrinkTo(0);
       },
     };
   }
 }
 
 export interface BodyHold {
-  /** False where there is no room. */
+  /** False where there is no room, or the call has ended. */
   grow(bytes: number): boolean;
   shrinkTo(bytes: number): void;
+  close(): void;
 }

@@ -17,7 +17,7 @@ export async function admit(call: Authenticated, budget: BodyBudget): Promise<Ad
     return { ...call, payload: null, facts: null, model: call.route.pathModel, streamed: false };
   }
   const hold = budget.open();
-  call.res.once('close', () => hold.shrinkTo(0));
+  call.res.once('close', () => hold.close());
   const read = await readBody(call.req, limit, hold);
   if (read instanceof Refusal) return read;
   const facts = readRequestFacts(read.plain, call.route.format);

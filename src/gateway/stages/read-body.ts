@@ -38,7 +38,9 @@ export async function readBody(
   const plain =
     encoding === undefined || encoding === 'identity' ? raw : await inflate(raw, encoding, limit);
   if (plain instanceof Refusal) return plain;
-  if (plain !== raw && !hold.grow(plain.length)) return new Refusal('overloaded', 1);
+  if (plain !== raw && !hold.grow(plain.length)) {
+    return req.socket.destroyed ? new Refusal('body_incomplete') : new Refusal('overloaded', 1);
+  }
   return isUtf8(plain) ? { raw, plain } : new Refusal('invalid_utf8');
 }
 

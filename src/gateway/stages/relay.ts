@@ -145,7 +145,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       return;
     }
     const code = codeOf(error, this.status !== null);
-    if (code === 'body_too_large') this.settle('refused', code);
+    if (code === 'body_too_large' && this.status === null) this.settle('refused', code);
     else this.settle(this.status === null ? 'upstream_failed' : 'truncated', code);
   }
 
