@@ -1,5 +1,5 @@
 /** Imports run one way: domain <- modules <- the entries (gateway, jobs, admin, ...); platform is for all but domain. */
-const ENTRIES = 'gateway|jobs|admin|dashboard|operations|application-api|cli|sandbox';
+const ENTRIES = 'gateway|jobs|admin|dashboard|webhooks|operations|application-api|cli|sandbox';
 
 const fence = (name, packages, home) => ({
   name: `only-${name}-imports-its-library`,
@@ -52,6 +52,10 @@ module.exports = {
     fence('redis', 'ioredis', '(^|/)src/platform/redis/'),
     fence('catalog', '@pydantic/genai-prices', '(^|/)src/modules/catalog/'),
     fence('tokenizer', 'tiktoken', '(^|/)src/modules/tokenizer/'),
+    fence('queue', 'bullmq|@nestjs/bullmq', '(^|/)src/(platform/queue|jobs)/'),
+    fence('mail', 'nodemailer', '(^|/)src/modules/mail/'),
+    fence('billing', '@paddle/paddle-node-sdk', '(^|/)src/modules/billing/'),
+    fence('totp', 'otplib', '(^|/)src/platform/crypto/totp'),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -16,7 +16,6 @@ import { LeasedRequestLimiter } from './modules/limits/leased-request-limiter.js
 import { LocalRequestLimiter } from './modules/limits/local-request-limiter.js';
 import { RedisLeaseStore } from './modules/limits/redis-lease-store.js';
 import type { RequestLimiter } from './modules/limits/request-limiter.js';
-import { ProviderKeyService } from './modules/provider-keys/provider-key.service.js';
 import { CallRecorder } from './modules/records/call-recorder.js';
 import { PartitionKeeper } from './modules/records/partition-keeper.js';
 import { TokenEstimator } from './modules/tokenizer/token-estimator.js';
@@ -29,6 +28,7 @@ import { RedisConnection } from './platform/redis/redis-connection.js';
 import type { Logger } from './platform/telemetry/logger.js';
 import { Metrics } from './platform/telemetry/metrics.js';
 import { startSandbox } from './sandbox/server.js';
+import { createServices, type Services } from './services.js';
 
 /** Everything that runs below the HTTP surface; started in one order and stopped in the reverse. */
 export interface Engine {
@@ -39,6 +39,7 @@ export interface Engine {
   readonly pipeline: GatewayPipeline;
   readonly accountant: CallAccountant;
   readonly recorder: CallRecorder;
+  readonly services: Services;
   readonly probes: Readonly<Record<string, Probe>>;
   /** What the first start made; null at every later one. */
   readonly bootstrapped: BootstrapResult | null;
@@ -91,13 +92,13 @@ export async function startEngine(
       metrics: new GatewayMetrics(metrics),
       logger,
     });
-    const keys = new ProviderKeyService(database, secretBox);
+    const services = createServices({ config, database, secretBox, clock: systemClock, logger });
     const pipeline = new GatewayPipeline({
       findPrincipal: (token) => principals.find(token),
       takePermit: ({ orgId, requestsPerMinute }) =>
         limiter.take(orgId, requestsPerMinute ?? config.defaultRequestsPerMinute),
       upstreamOf: (provider, sandbox) => upstreams.of(provider, sandbox),
-      openKey: (principal, provider) => keys.open(principal, provider),
+      openKey: (principal, provider) => services.providerKeys.open(principal, provider),
       accountant,
       limits,
       bodies: new BodyBudget(),
@@ -111,6 +112,7 @@ export async function startEngine(
       pipeline,
       accountant,
       recorder,
+      services,
       probes,
       bootstrapped,
       stop,

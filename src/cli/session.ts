@@ -1,31 +1,20 @@
 import { loadConfig } from '../config/app-config.js';
-import { ApiKeyService } from '../modules/api-keys/api-key.service.js';
 import { RekeyService } from '../modules/bootstrap/rekey.service.js';
-import { NegotiatedPriceService } from '../modules/catalog/negotiated-price.service.js';
-import { OrganizationService } from '../modules/organizations/organization.service.js';
 import type { Organization } from '../modules/organizations/organization.js';
-import { UserService } from '../modules/organizations/user.service.js';
-import { ProjectService } from '../modules/projects/project.service.js';
 import type { Project } from '../modules/projects/project.js';
-import { ProviderKeyService } from '../modules/provider-keys/provider-key.service.js';
 import { systemClock } from '../platform/clock.js';
 import { SecretBox } from '../platform/crypto/secret-box.js';
 import { openDatabase } from '../platform/postgres/open-database.js';
 import { createLogger } from '../platform/telemetry/logger.js';
+import { createServices, type Services } from '../services.js';
 import { CliError, text, type Arguments } from './arguments.js';
 
 /** What commands work with; open while one runs. */
-export interface Session {
-  readonly organizations: OrganizationService;
-  readonly users: UserService;
-  readonly projects: ProjectService;
-  readonly apiKeys: ApiKeyService;
-  readonly providerKeys: ProviderKeyService;
-  readonly negotiatedPrices: NegotiatedPriceService;
+export type Session = Services & {
   readonly rekey: RekeyService;
   readonly hasPreviousKey: boolean;
   close(): Promise<void>;
-}
+};
 
 /** With the environment of the server: its database, or the embedded one, running or started for the moment. */
 export async function openSession(): Promise<Session> {
@@ -35,12 +24,7 @@ export async function openSession(): Promise<Session> {
   const { database, close } = await openDatabase(config, logger);
   const secretBox = new SecretBox(config.encryptionKeys);
   return {
-    organizations: new OrganizationService(database, secretBox),
-    users: new UserService(database),
-    projects: new ProjectService(database),
-    apiKeys: new ApiKeyService(database, systemClock),
-    providerKeys: new ProviderKeyService(database, secretBox),
-    negotiatedPrices: new NegotiatedPriceService(database),
+    ...createServices({ config, database, secretBox, clock: systemClock, logger }),
     rekey: new RekeyService(database, secretBox),
     hasPreviousKey: config.encryptionKeys.previous !== null,
     close,

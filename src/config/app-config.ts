@@ -10,6 +10,24 @@ export interface AppConfig {
   readonly host: string;
   readonly port: number;
   readonly logLevel: Environment['LOG_LEVEL'];
+  /** `gateway` runs no jobs; `worker` forwards no calls and serves no pages. */
+  readonly role: Environment['SHUNT_ROLE'];
+  /** Where people and SDKs reach it, without a slash at the end; null: wherever a request came to. */
+  readonly publicUrl: string | null;
+  /** Origins beside its own whose pages may use the dashboard's API. */
+  readonly allowedOrigins: readonly string[];
+  /** False where nobody makes an account without an invitation. */
+  readonly signUpOpen: boolean;
+  /** A listener of its own for `/admin`; null where the common one serves it. */
+  readonly adminListener: { readonly host: string; readonly port: number } | null;
+  /** Null: billing is off. */
+  readonly paddle: {
+    readonly apiKey: string;
+    readonly webhookSecret: string;
+    readonly environment: 'production' | 'sandbox';
+  } | null;
+  /** Null: mail stays in the outbox. */
+  readonly mail: { readonly smtpUrl: string; readonly from: string } | null;
   /** Absolute. */
   readonly dataDir: string;
   /** Null where the embedded Postgres serves. */
@@ -48,6 +66,13 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     host: read.HOST,
     port: read.PORT,
     logLevel: read.LOG_LEVEL,
+    role: read.SHUNT_ROLE,
+    publicUrl: read.SHUNT_PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+    allowedOrigins: allowedOriginsOf(read),
+    signUpOpen: read.SHUNT_SIGN_UP === 'open',
+    adminListener: adminListenerOf(read),
+    paddle: paddleOf(read),
+    mail: mailOf(read),
     dataDir: path.resolve(read.SHUNT_DATA_DIR),
     database: databaseOf(read),
     redisUrl: read.REDIS_URL ?? null,
@@ -77,6 +102,49 @@ function trustedProxiesOf(env: Environment): readonly string[] {
     );
   }
   return addresses;
+}
+
+function allowedOriginsOf(env: Environment): readonly string[] {
+  const parts = env.SHUNT_ALLOWED_ORIGINS.split(',').map((part) => part.trim());
+  const origins = parts.filter((part) => part !== '');
+  for (const origin of origins) {
+    if (URL.parse(origin)?.origin === origin) continue;
+    throw new ConfigError(
+      `SHUNT_ALLOWED_ORIGINS takes origins such as https://app.example.com, separated by commas; "${origin}" is none.`,
+    );
+  }
+  return origins;
+}
+
+function adminListenerOf(env: Environment): AppConfig['adminListener'] {
+  if (env.SHUNT_ADMIN_PORT === undefined) {
+    if (env.SHUNT_ADMIN_HOST === undefined) return null;
+    throw new ConfigError('SHUNT_ADMIN_HOST needs SHUNT_ADMIN_PORT beside it.');
+  }
+  return { host: env.SHUNT_ADMIN_HOST ?? '127.0.0.1', port: env.SHUNT_ADMIN_PORT };
+}
+
+function paddleOf(env: Environment): AppConfig['paddle'] {
+  const { PADDLE_API_KEY: apiKey, PADDLE_WEBHOOK_SECRET: webhookSecret } = env;
+  if (apiKey && webhookSecret)
+    return { apiKey, webhookSecret, environment: env.PADDLE_ENVIRONMENT };
+  if (apiKey || webhookSecret) {
+    throw new ConfigError('PADDLE_API_KEY and PADDLE_WEBHOOK_SECRET go together: set both.');
+  }
+  return null;
+}
+
+function mailOf(env: Environment): AppConfig['mail'] {
+  if (env.SMTP_URL === undefined) return null;
+  if (!/^smtps?:$/.test(new URL(env.SMTP_URL).protocol)) {
+    throw new ConfigError('SMTP_URL begins with smtp:// or smtps://.');
+  }
+  if (env.MAIL_FROM === undefined) {
+    throw new ConfigError(
+      'SMTP_URL needs MAIL_FROM beside it, such as "Shunt <shunt@example.com>".',
+    );
+  }
+  return { smtpUrl: env.SMTP_URL, from: env.MAIL_FROM };
 }
 
 function databaseOf(env: Environment): AppConfig['database'] {

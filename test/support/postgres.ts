@@ -7,7 +7,12 @@ import { OrganizationService } from '../../src/modules/organizations/organizatio
 import { ProjectService } from '../../src/modules/projects/project.service.js';
 import type { ProjectChanges } from '../../src/modules/projects/project.js';
 import { ProviderKeyService } from '../../src/modules/provider-keys/provider-key.service.js';
+import {
+  SubscriptionService,
+  type Act,
+} from '../../src/modules/subscriptions/subscription.service.js';
 import type { Provider } from '../../src/domain/routing/provider.js';
+import type { Actor } from '../../src/domain/subscription/actor.js';
 import type { SubscriptionStatus } from '../../src/domain/subscription/status.js';
 import { systemClock } from '../../src/platform/clock.js';
 import { SecretBox } from '../../src/platform/crypto/secret-box.js';
@@ -82,8 +87,8 @@ export async function testDatabase(options: { migrated?: boolean } = {}): Promis
     database,
     owner,
     secretBox,
-    createTenant: (tenant) => createTenant(database, owner, secretBox, tenant),
-    setStatus: (orgId, status) => setStatus(owner, orgId, status),
+    createTenant: (tenant) => createTenant(database, secretBox, tenant),
+    setStatus: (orgId, status) => setStatus(database, orgId, status),
     connect: (extra) => Database.connect({ url: urls.runtimeUrl, logger, ...extra }),
     close: async () => {
       await Promise.all([database.close(), owner.close()]);
@@ -135,7 +140,6 @@ async function stopServer(): Promise<void> {
 
 async function createTenant(
   database: Database,
-  owner: Database,
   secretBox: SecretBox,
   options: TestTenantOptions = {},
 ): Promise<TestTenant> {
@@ -156,14 +160,45 @@ async function createTenant(
   for (const [provider, secret] of Object.entries(options.providerKeys ?? {})) {
     await providerKeys.set(orgId, provider as Provider, secret);
   }
-  if (options.status) await setStatus(owner, orgId, options.status);
+  if (options.status) await setStatus(database, orgId, options.status);
   return { orgId, projectId, apiKeyId: key.key.id, apiKey: key.token };
 }
 
-/** Around the one door that a status has in the product: a test may start from any. */
-async function setStatus(owner: Database, orgId: string, status: string): Promise<void> {
-  await owner.tenant(orgId, (q) => q.query('UPDATE organizations SET status = $1', [status]));
+/** By the one door that a status has, from `observing` on, as owners, operators and billing would bring it about. */
+async function setStatus(
+  database: Database,
+  orgId: string,
+  status: SubscriptionStatus,
+): Promise<void> {
+  const subscriptions = new SubscriptionService(database, systemClock, async () => 'off');
+  for (const act of WAY_TO[status]) {
+    const applied = await subscriptions.apply(orgId, act);
+    // One that is suspended already is on its way all the same.
+    if (applied.kind === 'refused' && act.event === 'suspend') continue;
+    if (applied.kind === 'refused' || applied.kind === 'not_found') throw new Error(applied.kind);
+  }
 }
+
+const OWNER: Actor = { kind: 'member', id: 'test', role: 'owner' };
+const OPERATOR: Actor = { kind: 'operator', name: 'test' };
+const START: readonly Act[] = [
+  { event: 'suspend', actor: OPERATOR },
+  { event: 'reinstate', actor: OPERATOR },
+];
+const ACTIVATE: Act = { event: 'activate', actor: OWNER };
+
+const WAY_TO: Readonly<Record<SubscriptionStatus, readonly Act[]>> = {
+  observing: START,
+  observation_ended: [...START, { event: 'close_window', actor: { kind: 'job', name: 'test' } }],
+  active: [...START, ACTIVATE],
+  past_due: [
+    ...START,
+    ACTIVATE,
+    { event: 'payment_past_due', actor: { kind: 'billing', source: 'webhook' } },
+  ],
+  canceled: [...START, ACTIVATE, { event: 'cancel', actor: OWNER }],
+  suspended: [{ event: 'suspend', actor: OPERATOR }],
+};
 
 async function asOwner(postgres: EmbeddedPostgres, sql: string): Promise<void> {
   const options = { url: postgres.ownerUrl, statementTimeoutMs: 30_000 };

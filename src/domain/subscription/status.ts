@@ -1,4 +1,4 @@
-/** The status of an organization's subscription; `active` and `past_due` alone route, `suspended` alone blocks. */
+/** The status of an organization's subscription. */
 export const SUBSCRIPTION_STATUSES = [
   'observing',
   'observation_ended',
@@ -9,3 +9,8 @@ export const SUBSCRIPTION_STATUSES = [
 ] as const;
 
 export type SubscriptionStatus = (typeof SUBSCRIPTION_STATUSES)[number];
+
+/** Routing happens in these alone; every other status passes through, and `suspended` alone blocks. */
+export function routesIn(status: SubscriptionStatus): boolean {
+  return status === 'active' || status === 'past_due';
+}

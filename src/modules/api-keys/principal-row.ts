@@ -22,6 +22,7 @@ export interface PrincipalRow {
   readonly expires_at: Date | null;
   readonly revoked_at: Date | null;
   readonly status: SubscriptionStatus;
+  readonly routing_hold: boolean;
   readonly retention_class: RetentionClass;
   readonly requests_per_minute: number | null;
   readonly org_providers: Provider[] | null;

@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { generateURI } from 'otplib';
 import type { AppConfig } from '../../config/app-config.js';
 import { ConfigError } from '../../config/environment.js';
 import { PROVIDERS, type Provider } from '../../domain/routing/provider.js';
 import { hashPassword } from '../../platform/crypto/password.js';
+import { totpUri } from '../../platform/crypto/totp.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
@@ -123,11 +123,7 @@ function secretsToShow(
     operatorName: OPERATOR_NAME,
     operatorSecret: secrets.adminSecret,
     operatorTotpSecret: secrets.adminTotpSecret,
-    operatorTotpUri: generateURI({
-      issuer: 'Shunt',
-      label: OPERATOR_NAME,
-      secret: secrets.adminTotpSecret,
-    }),
+    operatorTotpUri: totpUri(OPERATOR_NAME, secrets.adminTotpSecret),
   };
 }
 

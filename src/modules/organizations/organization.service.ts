@@ -6,7 +6,8 @@ import type { Queryable } from '../../platform/postgres/queryable.js';
 import { scopeToOrganization } from '../../platform/postgres/session-scope.js';
 import type { RetentionClass } from '../records/call-record.js';
 import { hashKeyAad } from './hash-key.js';
-import type { MemberRole, Organization } from './organization.js';
+import type { MemberRole } from '../../domain/policy/permissions.js';
+import type { Organization } from './organization.js';
 
 export interface NewOrganization {
   readonly name: string;

@@ -14,6 +14,3 @@ export interface Organization {
   readonly isFirst: boolean;
   readonly createdAt: Date;
 }
-
-export const MEMBER_ROLES = ['owner', 'admin', 'member'] as const;
-export type MemberRole = (typeof MEMBER_ROLES)[number];

@@ -2,10 +2,16 @@ import type { MigrationInterface } from 'typeorm';
 import { Tenancy1763600000000 } from '../../../migrations/1763600000000-tenancy.js';
 import { RequestLog1763600100000 } from '../../../migrations/1763600100000-request-log.js';
 import { PriceVersions1763600200000 } from '../../../migrations/1763600200000-price-versions.js';
+import { AuditLog1763700000000 } from '../../../migrations/1763700000000-audit-log.js';
+import { Subscriptions1763700100000 } from '../../../migrations/1763700100000-subscriptions.js';
+import { Outbox1763700200000 } from '../../../migrations/1763700200000-outbox.js';
 
 /** Every migration, oldest first. A list and not a glob: what is built is what runs. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Tenancy1763600000000,
   RequestLog1763600100000,
   PriceVersions1763600200000,
+  AuditLog1763700000000,
+  Subscriptions1763700100000,
+  Outbox1763700200000,
 ];

@@ -274,9 +274,12 @@ test('what is set for one organization, and what one uses up, is not felt by ano
   expect((await chat(other)).status).toBe(403);
   expect((await chat(other)).status).toBe(429);
   expect((await chat(rig.b)).status).toBe(200);
-  await rig.asSuperuser(`UPDATE organizations SET status = 'suspended' WHERE id = $1`, [
-    other.orgId,
-  ]);
+  const operator = { kind: 'operator', name: 'test' } as const;
+  const suspended = await rig.gateway.app.engine.services.subscriptions.apply(other.orgId, {
+    event: 'suspend',
+    actor: operator,
+  });
+  expect(suspended.kind).toBe('changed');
   expect((await chat(rig.a)).status).toBe(200);
   expect((await chat(rig.b)).status).toBe(200);
   await new ApiKeyService(database, systemClock).revoke(other.orgId, other.apiKeyId);

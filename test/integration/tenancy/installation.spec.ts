@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Arguments } from '../../../src/cli/arguments.js';
@@ -8,14 +11,12 @@ import { orgCommands } from '../../../src/cli/orgs.js';
 import { projectCommands } from '../../../src/cli/projects.js';
 import { providerKeyCommands } from '../../../src/cli/provider-keys.js';
 import type { Session } from '../../../src/cli/session.js';
-import { ApiKeyService } from '../../../src/modules/api-keys/api-key.service.js';
+import { loadConfig } from '../../../src/config/app-config.js';
 import { PrincipalDirectory } from '../../../src/modules/api-keys/principal-directory.js';
 import { bootstrap, type BootstrapContext } from '../../../src/modules/bootstrap/bootstrap.js';
 import { RekeyService } from '../../../src/modules/bootstrap/rekey.service.js';
-import { NegotiatedPriceService } from '../../../src/modules/catalog/negotiated-price.service.js';
 import { OrganizationService } from '../../../src/modules/organizations/organization.service.js';
 import { UserService } from '../../../src/modules/organizations/user.service.js';
-import { ProjectService } from '../../../src/modules/projects/project.service.js';
 import { ProviderKeyService } from '../../../src/modules/provider-keys/provider-key.service.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { SecretBox } from '../../../src/platform/crypto/secret-box.js';
@@ -23,6 +24,7 @@ import { verifyPassword } from '../../../src/platform/crypto/password.js';
 import { Database } from '../../../src/platform/postgres/database.js';
 import { migrate } from '../../../src/platform/postgres/migrate.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
+import { createServices } from '../../../src/services.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
 
 const logger = createLogger('silent');
@@ -307,15 +309,21 @@ test('a provider key comes from the environment or standard input, and is shown 
   expect(removed).toEqual({ sealed: null });
 });
 
-function sessionOn(db: TestDatabase): Session {
+function sessionOn({ database, secretBox }: TestDatabase): Session {
+  const config = loadConfig({
+    NODE_ENV: 'test',
+    SHUNT_DATA_DIR: mkdtempSync(path.join(tmpdir(), 'shunt-cli-')),
+    DATABASE_URL: 'postgres://unused',
+  });
   return {
-    organizations: new OrganizationService(db.database, db.secretBox),
-    users: new UserService(db.database),
-    projects: new ProjectService(db.database),
-    apiKeys: new ApiKeyService(db.database, systemClock),
-    providerKeys: new ProviderKeyService(db.database, db.secretBox),
-    negotiatedPrices: new NegotiatedPriceService(db.database),
-    rekey: new RekeyService(db.database, db.secretBox),
+    ...createServices({
+      config,
+      database,
+      secretBox,
+      clock: systemClock,
+      logger: createLogger('silent'),
+    }),
+    rekey: new RekeyService(database, secretBox),
     hasPreviousKey: false,
     close: async () => undefined,
   };
