@@ -28,7 +28,12 @@ export interface NewMail {
   readonly atMs: number;
   /** Figures and ids for the template. No address, no token, no content. */
   readonly data?: Readonly<Record<string, unknown>>;
+  /** Nobody wants to read it later than this; five days from `atMs` where it is not given. */
+  readonly expiresAtMs?: number;
 }
+
+/** How long a mail may wait for its mail server: what comes later than this is news no more. */
+export const MAIL_WAIT_MS_MAX = 5 * 24 * 60 * 60 * 1000;
 
 /** What must not be read in the table: where a mail goes to whom the product does not know yet, and what opens something. */
 export interface SealedMailPart {
@@ -36,22 +41,30 @@ export interface SealedMailPart {
   readonly token?: string;
 }
 
+const OWNERS_MAX = 100;
+
 export function outboxAad(id: string): string {
   return `${id}:outbox`;
 }
 
 /**
  * To every owner of the organization, as a part of a transaction that is scoped to it. One row at least: where
- * there is no owner it is kept as undeliverable. `reminder`: leaves out those who unsubscribed.
+ * there is no owner it is kept as undeliverable. Who unsubscribed from reminders is left out when the mail is sent.
  */
 export async function mailOwnersWithin(q: Queryable, orgId: string, mail: NewMail): Promise<void> {
-  const owners = await q.query<{ userId: string }>(
-    `SELECT user_id AS "userId" FROM memberships WHERE role = 'owner' ORDER BY user_id LIMIT 100`,
+  await q.query(
+    `WITH owners AS (
+       SELECT user_id FROM memberships WHERE org_id = $1 AND role = 'owner' ORDER BY user_id LIMIT ${OWNERS_MAX}
+     ), recipients AS (
+       SELECT user_id FROM owners UNION ALL SELECT NULL WHERE NOT EXISTS (SELECT FROM owners)
+     )
+     INSERT INTO outbox (org_id, id, kind, dedupe_key, recipient_user_id, data, state, next_attempt_at, expires_at, created_at)
+     SELECT $1, gen_random_uuid(), $2, $3 || ':' || coalesce(user_id::text, 'nobody'), user_id, $4,
+            CASE WHEN user_id IS NULL THEN 'undeliverable' ELSE 'pending' END, $5, $6, $5
+       FROM recipients
+     ON CONFLICT (org_id, dedupe_key) DO NOTHING`,
+    [orgId, mail.kind, mail.dedupeKey, JSON.stringify(mail.data ?? {}), ...timesOf(mail)],
   );
-  const recipients = owners.length > 0 ? owners.map((owner) => owner.userId) : [null];
-  for (const userId of recipients) {
-    await insert(q, { orgId, mail, id: randomUUID(), userId, sealed: null });
-  }
 }
 
 /** To one user, whose address is looked up when the mail is sent. */
@@ -85,11 +98,10 @@ interface Row {
 }
 
 async function insert(q: Queryable, { orgId, mail, id, userId, sealed }: Row): Promise<void> {
-  const at = new Date(mail.atMs);
   const state = userId === null && sealed === null ? 'undeliverable' : 'pending';
   await q.query(
-    `INSERT INTO outbox (org_id, id, kind, dedupe_key, recipient_user_id, data, sealed, state, next_attempt_at, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (org_id, dedupe_key) DO NOTHING`,
+    `INSERT INTO outbox (org_id, id, kind, dedupe_key, recipient_user_id, data, sealed, state, next_attempt_at, expires_at, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9) ON CONFLICT (org_id, dedupe_key) DO NOTHING`,
     [
       orgId,
       id,
@@ -99,7 +111,12 @@ async function insert(q: Queryable, { orgId, mail, id, userId, sealed }: Row): P
       JSON.stringify(mail.data ?? {}),
       sealed,
       state,
-      at,
+      ...timesOf(mail),
     ],
   );
+}
+
+/** When it is due, which is when it came into being, and when it expires. */
+function timesOf({ atMs, expiresAtMs }: NewMail): [due: Date, expires: Date] {
+  return [new Date(atMs), new Date(expiresAtMs ?? atMs + MAIL_WAIT_MS_MAX)];
 }

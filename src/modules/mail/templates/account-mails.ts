@@ -1,0 +1,54 @@
+import { linkBlock, paragraph } from './letter.js';
+import { minuteOf } from './mail-data.js';
+import type { Template } from './template.js';
+
+export const passwordReset: Template = ({ tokenLink, expiresAtMs }) => ({
+  subject: 'Choose a new password for Shunt',
+  blocks: [
+    paragraph('Somebody, probably you, asked for a new password for your account.'),
+    ...(tokenLink ? [linkBlock('Choose a new password', tokenLink)] : []),
+    paragraph(`The link works once, until ${minuteOf(expiresAtMs)}.`),
+    paragraph('If it was not you, do nothing: your password stays as it is.'),
+  ],
+});
+
+export const passwordChanged: Template = ({ link }) => ({
+  subject: 'Your Shunt password was changed',
+  blocks: [
+    paragraph('The password of your account was changed, and every other session was signed out.'),
+    paragraph('If it was not you, ask for a new password now, and tell an owner.'),
+    linkBlock('Ask for a new password', link('/forgot-password')),
+  ],
+});
+
+export const emailTaken: Template = ({ link }) => ({
+  subject: 'You already have a Shunt account',
+  blocks: [
+    paragraph('Somebody, probably you, tried to sign up with this address.'),
+    paragraph('It has an account already, so nothing was changed: sign in instead.'),
+    linkBlock('Sign in', link('/login')),
+    linkBlock('If you forgot your password, ask for a new one', link('/forgot-password')),
+  ],
+});
+
+const ROLES = new Map([
+  ['owner', 'an owner'],
+  ['admin', 'an admin'],
+  ['member', 'a member'],
+]);
+
+export const invitation: Template = ({ data, organization, tokenLink, expiresAtMs }) => {
+  const role = ROLES.get(data.text('role') ?? '');
+  return {
+    subject: `You are invited to ${organization} on Shunt`,
+    blocks: [
+      paragraph(
+        `You are invited to join ${organization}${role === undefined ? '' : ` as ${role}`}. ` +
+          'Shunt measures what AI calls cost, and can send each to the cheapest model that is good enough.',
+      ),
+      ...(tokenLink ? [linkBlock('Accept the invitation', tokenLink)] : []),
+      paragraph(`The link works once, until ${minuteOf(expiresAtMs)}.`),
+      paragraph('If you do not know who invited you, ignore this mail: nothing happens.'),
+    ],
+  };
+};
