@@ -1,0 +1,31 @@
+import type { AppConfig } from '../../config/app-config.js';
+import type { Clock } from '../../platform/clock.js';
+import type { Database } from '../../platform/postgres/database.js';
+import type { Logger } from '../../platform/telemetry/logger.js';
+import { SubscriptionService } from '../subscriptions/subscription.service.js';
+import { BillingAccountService } from './billing-account.service.js';
+import { BillingService } from './billing.service.js';
+import type { PaddleApi } from './paddle-api.js';
+import { PaddleClient } from './paddle-client.js';
+import { paymentStanding } from './payment-standing.js';
+import { PlanLimitService } from './plan-limit.service.js';
+
+export interface BillingContext {
+  readonly config: Pick<AppConfig, 'paddle'>;
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Subscriptions and what is paid for them, wired once. */
+export function createBilling({ config, database, clock, logger }: BillingContext) {
+  const paddle: PaddleApi | null = config.paddle && new PaddleClient(config.paddle);
+  const subscriptions = new SubscriptionService(database, clock, paymentStanding(config.paddle));
+  const planLimits = new PlanLimitService(database, clock);
+  return {
+    subscriptions,
+    planLimits,
+    billing: new BillingService(database, clock, subscriptions, paddle, planLimits, logger),
+    billingAccount: new BillingAccountService(database, clock, paddle, planLimits),
+  };
+}
