@@ -3,6 +3,7 @@ import { LEGAL_TRANSITIONS } from '../../../migrations/1763700100000-subscriptio
 import type { Actor } from './actor.js';
 import { SUBSCRIPTION_STATUSES, type SubscriptionStatus } from './status.js';
 import { transition, type Subscription } from './transition.js';
+import { replayStep } from './transition-replay.js';
 import { SUBSCRIPTION_EVENTS, TRANSITIONS, type TransitionRule } from './transitions.js';
 
 const ACTORS: readonly Actor[] = [
@@ -20,7 +21,10 @@ const rules = Object.entries(TRANSITIONS) as [keyof typeof TRANSITIONS, Transiti
 const moves = rules.flatMap(([event, rule]) =>
   SUBSCRIPTION_STATUSES.flatMap((from) => {
     const to = rule.to[from];
-    return to === 'stays' || to === 'refused' ? [] : [[event, from, to] as const];
+    if (to === 'refused') return [];
+    if (to !== 'stays') return [[event, from, to] as const];
+    // What may change the hold alone is a move too.
+    return rule.hold === 'sets' || rule.hold === 'clears' ? [[event, from, from] as const] : [];
   }),
 );
 
@@ -108,5 +112,40 @@ test('where billing is on, routing needs a paid subscription; where it is off, i
   });
   for (const payment of ['off', 'paid'] as const) {
     expect(transition({ ...observing, payment }, 'activate', owner, 0).kind).toBe('changed');
+  }
+});
+
+test('the replay takes every step that was decided, and no other', () => {
+  for (const event of SUBSCRIPTION_EVENTS) {
+    for (const actor of ACTORS) {
+      for (const from of SUBSCRIPTION_STATUSES) {
+        for (const hold of [false, true]) {
+          const before = { status: from, hold };
+          // Whoever may at all: the role is not in the trail.
+          const someone = actor.kind === 'member' ? owner : actor;
+          const decided = transition({ ...before, payment: 'off' }, event, someone, 0);
+          const expected = decided.kind === 'changed' ? decided.change : null;
+          for (const to of SUBSCRIPTION_STATUSES) {
+            for (const after of [false, true]) {
+              const step = { event, actorKind: actor.kind, from, to, hold: after };
+              const isDecided = expected?.to === to && expected.hold === after;
+              expect(replayStep(before, step), JSON.stringify([before, step])).toEqual(
+                isDecided ? { status: to, hold: after } : null,
+              );
+            }
+          }
+        }
+      }
+    }
+  }
+  expect(
+    replayStep(
+      { status: 'active', hold: false },
+      { event: 'suspend', actorKind: 'operator', from: 'observing', to: 'suspended', hold: false },
+    ),
+  ).toBeNull();
+  for (const event of ['constructor', 'toString', '', 'SUSPEND']) {
+    const step = { event, actorKind: 'operator', from: 'observing', to: 'suspended', hold: false };
+    expect(replayStep({ status: 'observing', hold: false }, step)).toBeNull();
   }
 });

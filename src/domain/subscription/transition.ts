@@ -73,7 +73,8 @@ export function isPermitted(rule: TransitionRule, actor: Actor): boolean {
   return actor.kind !== 'member' || (rule.roles?.includes(actor.role) ?? false);
 }
 
-function holdAfter(rule: TransitionRule, hold: boolean): boolean {
+/** What a rule makes of an operator's hold. */
+export function holdAfter(rule: TransitionRule, hold: boolean): boolean {
   switch (rule.hold) {
     case 'sets':
       return true;

@@ -37,6 +37,7 @@ export const AUDIT_ACTIONS = [
   'user.session_revoked',
   'operator.created',
   'operator.disabled',
+  'operator.credentials_rotated',
   'operator.signed_in',
   'operator.sign_in_failed',
   'operator.signed_out',
@@ -52,6 +53,8 @@ export const AUDIT_ACTIONS = [
   'encryption.rekeyed',
   'routing.local_kill',
   'routing.local_release',
+  'mail.resent',
+  'mail.link_opened',
 ] as const;
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -10,7 +10,7 @@ export const AUDIT_COLUMNS = `org_id AS "orgId", seq::float8 AS seq,
   actor_kind AS "actorKind", actor, action, subject, old_value AS "oldValue", new_value AS "newValue", reason,
   details::text AS details, encode(prev_hash, 'hex') AS "prevHash", encode(hash, 'hex') AS hash`;
 
-const PAGE_MAX = 500;
+export const AUDIT_PAGE_MAX = 500;
 
 /**
  * Adds an entry as a part of a transaction that is scoped to the organization: what is audited and its entry are
@@ -61,7 +61,7 @@ export class AuditTrail {
     orgId: string,
     options: { before?: number; limit?: number } = {},
   ): Promise<AuditEntry[]> {
-    const limit = Math.min(options.limit ?? 100, PAGE_MAX);
+    const limit = Math.min(options.limit ?? 100, AUDIT_PAGE_MAX);
     return this.database.tenant(orgId, (q) =>
       q.query<AuditEntry>(
         `SELECT ${AUDIT_COLUMNS} FROM audit_log WHERE $1::bigint IS NULL OR seq < $1

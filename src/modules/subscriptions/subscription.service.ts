@@ -6,7 +6,7 @@ import {
   type Subscription,
   type SubscriptionChange,
 } from '../../domain/subscription/transition.js';
-import type { SubscriptionEvent } from '../../domain/subscription/transitions.js';
+import { TRANSITIONS, type SubscriptionEvent } from '../../domain/subscription/transitions.js';
 import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
@@ -47,11 +47,14 @@ export class SubscriptionService {
   /** As a part of a larger transaction that is scoped to the organization. */
   async applyWithin(q: Queryable, orgId: string, act: Act): Promise<Applied> {
     const [row] = await q.query<{ status: SubscriptionStatus; hold: boolean }>(
-      'SELECT status, routing_hold AS hold FROM organizations WHERE id = $1 FOR UPDATE',
+      'SELECT status, routing_hold AS hold FROM organizations WHERE id = $1 FOR NO KEY UPDATE',
       [orgId],
     );
     if (!row) return { kind: 'not_found' };
-    const current = { ...row, payment: await this.paymentOf(q, orgId) };
+    // Asked only where it matters: what is wrong with billing must not stand in the way of a kill or a suspension.
+    const asksPayment = 'needsPayment' in TRANSITIONS[act.event];
+    const payment = asksPayment ? await this.paymentOf(q, orgId) : 'off';
+    const current = { ...row, payment };
     const decided = transition(current, act.event, act.actor, this.clock.nowMs());
     switch (decided.kind) {
       case 'unchanged':
