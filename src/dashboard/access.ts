@@ -19,10 +19,22 @@ export const SignedIn = () => SetMetadata(ACCESS, { kind: 'signed_in' } satisfie
 export const Needs = (permission: Permission) =>
   SetMetadata(ACCESS, { kind: 'member', permission } satisfies Access);
 
+export const EXEMPT_FROM_CSRF = Symbol('ExemptFromCsrf');
+
+/**
+ * For a change that no session takes part in, because the request itself carries the whole credential: asked for from
+ * anywhere, without a CSRF token. Such a route reads no cookie.
+ */
+export const ExemptFromCsrf = () => SetMetadata(EXEMPT_FROM_CSRF, true);
+
 /** A user with a live session. */
 export interface SignedInUser {
   readonly userId: string;
   readonly sessionId: string;
+  readonly email: string;
+  readonly totpEnabled: boolean;
+  /** The organization that the session looks at; whether the user is in it, the guard decides. */
+  readonly currentOrgId: string | null;
 }
 
 /** That user in the organization of the request, with the permission that the route asked for. */
@@ -44,6 +56,12 @@ export const CurrentUser = createParamDecorator((_: unknown, context: ExecutionC
   if (!signedIn) throw new Error('The route is not marked SignedIn');
   return signedIn;
 });
+
+/** The caller of a route that is marked `OpenToAll`, where there is a session; null otherwise. */
+export const MaybeUser = createParamDecorator(
+  (_: unknown, context: ExecutionContext) =>
+    context.switchToHttp().getRequest<DashboardRequest>().signedIn ?? null,
+);
 
 /** The caller of a route that is marked `Needs`. */
 export const CurrentMember = createParamDecorator((_: unknown, context: ExecutionContext) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { fitsPasswordHash, hashPassword, verifyPassword } from '../../platform/crypto/password.js';
+import { fitsPasswordHash, hashPassword } from '../../platform/crypto/password.js';
 import { sqlStateOf } from '../../platform/postgres/query-error.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
@@ -28,16 +28,20 @@ export class UserService {
     );
     return user?.id ?? null;
   }
+}
 
-  /** The user's id, or null: nobody of that address, or another password; both take the same time. */
-  async authenticate(email: string, password: string): Promise<string | null> {
-    const [user] = await this.database.query<{ id: string; password_hash: string }>(
-      'SELECT id, password_hash FROM users WHERE email = $1',
-      [email],
-    );
-    const matches = await verifyPassword(password, user?.password_hash ?? null);
-    return matches && user ? user.id : null;
-  }
+/** As a part of a larger transaction, which goes on where the address is taken: null then. */
+export async function insertUserWithin(
+  q: Queryable,
+  email: string,
+  passwordHash: string,
+): Promise<string | null> {
+  const [user] = await q.query<{ id: string }>(
+    `INSERT INTO users (id, email, password_hash) VALUES ($1, $2, $3)
+     ON CONFLICT (email) DO NOTHING RETURNING id`,
+    [randomUUID(), email.trim(), passwordHash],
+  );
+  return user?.id ?? null;
 }
 
 /** As a part of a larger transaction; after `email_taken` that transaction cannot go on. */

@@ -1,0 +1,93 @@
+import type { Clock } from '../../platform/clock.js';
+import { verifyPassword } from '../../platform/crypto/password.js';
+import type { SecretBox } from '../../platform/crypto/secret-box.js';
+import type { Database } from '../../platform/postgres/database.js';
+import type { Queryable } from '../../platform/postgres/queryable.js';
+import { auditForUserWithin, membershipsWithin } from './audit-for-user.js';
+import type { FailedSignIns } from './failed-sign-ins.js';
+import { takeFactorWithin, type GivenFactor } from './second-factor.js';
+import { startSessionWithin, type IssuedSession } from './session.service.js';
+
+export interface Credentials extends GivenFactor {
+  readonly email: string;
+  readonly password: string;
+  readonly client: string;
+}
+
+export type SignInOutcome =
+  | { readonly kind: 'signed_in'; readonly userId: string; readonly session: IssuedSession }
+  /** The password is right. */
+  | { readonly kind: 'totp_needed' }
+  /** Which of them is not said. */
+  | { readonly kind: 'wrong_credentials' };
+
+interface UserRow {
+  readonly id: string;
+  readonly passwordHash: string;
+  readonly sealed: Buffer | null;
+  readonly lastStep: string;
+}
+
+const COLUMNS = `id, password_hash AS "passwordHash", totp_last_step AS "lastStep",
+  CASE WHEN totp_enabled_at IS NULL THEN NULL ELSE totp_secret_sealed END AS sealed`;
+
+/** Takes password and second factor, gives a session. */
+export class SignInService {
+  constructor(
+    private readonly database: Database,
+    private readonly secretBox: SecretBox,
+    private readonly clock: Clock,
+    private readonly failed: FailedSignIns,
+  ) {}
+
+  async signIn(given: Credentials): Promise<SignInOutcome> {
+    const [user] = await this.database.query<UserRow>(
+      `SELECT ${COLUMNS} FROM users WHERE email = $1`,
+      [given.email],
+    );
+    const isRight = await verifyPassword(given.password, user?.passwordHash ?? null);
+    const outcome: SignInOutcome =
+      isRight && user
+        ? await this.database.transaction((q) => this.#enter(q, user, given))
+        : { kind: 'wrong_credentials' };
+    if (outcome.kind === 'wrong_credentials') this.failed.note();
+    return outcome;
+  }
+
+  async #enter(q: Queryable, verified: UserRow, given: Credentials): Promise<SignInOutcome> {
+    const [user] = await q.query<UserRow>(
+      `SELECT ${COLUMNS} FROM users WHERE id = $1 AND password_hash = $2 FOR UPDATE`,
+      [verified.id, verified.passwordHash],
+    );
+    // It was changed while it was checked.
+    if (!user) return { kind: 'wrong_credentials' };
+    if (user.sealed !== null) {
+      if (given.totp === undefined && given.recoveryCode === undefined) {
+        return { kind: 'totp_needed' };
+      }
+      const factor = { userId: user.id, sealed: user.sealed, lastStep: Number(user.lastStep) };
+      const isTaken = await takeFactorWithin(q, this.secretBox, factor, given);
+      if (!isTaken) return { kind: 'wrong_credentials' };
+    }
+    const atMs = this.clock.nowMs();
+    const [first] = await membershipsWithin(q, user.id);
+    const session = await startSessionWithin(q, {
+      userId: user.id,
+      client: given.client,
+      currentOrgId: first?.orgId ?? null,
+      atMs,
+    });
+    await auditForUserWithin(q, user.id, {
+      action: 'user.signed_in',
+      atMs,
+      subject: user.id,
+      details: { factor: factorOf(user, given) },
+    });
+    return { kind: 'signed_in', userId: user.id, session };
+  }
+}
+
+function factorOf(user: UserRow, given: GivenFactor): string {
+  if (user.sealed === null) return 'none';
+  return given.recoveryCode === undefined ? 'totp' : 'recovery_code';
+}

@@ -1,0 +1,4 @@
+/** Whether the database would take it for an id: hexadecimal digits in five groups. */
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
