@@ -1,0 +1,25 @@
+import type { Clock } from '../../platform/clock.js';
+import type { Database } from '../../platform/postgres/database.js';
+import type { Logger } from '../../platform/telemetry/logger.js';
+import type { SubscriptionService } from '../subscriptions/subscription.service.js';
+import { ActivationService } from './activation.service.js';
+import { ObservationFunnel } from './observation-funnel.js';
+import { ObservationService } from './observation.service.js';
+import { ReportService } from './report.service.js';
+
+export interface ObservationContext {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly subscriptions: SubscriptionService;
+  readonly logger: Logger;
+}
+
+/** The observation, its reports, and the activation that they lead to, wired once. */
+export function createObservation({ database, clock, subscriptions, logger }: ObservationContext) {
+  return {
+    observationFunnel: new ObservationFunnel(database, clock, subscriptions, logger),
+    observations: new ObservationService(database, clock),
+    reports: new ReportService(database, clock),
+    activations: new ActivationService(database, clock, subscriptions),
+  };
+}
