@@ -1,14 +1,28 @@
 import type { AppConfig } from './config/app-config.js';
+import { createAccounts } from './modules/accounts/create-accounts.js';
 import { ApiKeyService } from './modules/api-keys/api-key.service.js';
+import { AuditHeads } from './modules/audit/audit-heads.js';
 import { AuditTrail } from './modules/audit/audit-trail.js';
+import { AuditVerifier } from './modules/audit/audit-verifier.js';
+import { createBilling } from './modules/billing/create-billing.js';
+import { paymentStanding } from './modules/billing/payment-standing.js';
 import { NegotiatedPriceService } from './modules/catalog/negotiated-price.service.js';
+import { createMail } from './modules/mail/create-mail.js';
+import { DeletionService } from './modules/leaving/deletion.service.js';
+import { OrganizationExport } from './modules/leaving/organization-export.js';
+import { OperatorSessions } from './modules/operators/operator-sessions.js';
+import { OperatorSignIn } from './modules/operators/operator-sign-in.js';
+import { OperatorService } from './modules/operators/operator.service.js';
+import { SignInFailures } from './modules/operators/sign-in-failures.js';
+import { createObservation } from './modules/observation/create-observation.js';
 import { OrganizationService } from './modules/organizations/organization.service.js';
 import { UserService } from './modules/organizations/user.service.js';
 import { ProjectService } from './modules/projects/project.service.js';
 import { ProviderKeyService } from './modules/provider-keys/provider-key.service.js';
 import { RequestLog } from './modules/records/request-log.js';
-import { SubscriptionService } from './modules/subscriptions/subscription.service.js';
+import { RoutingControl } from './modules/subscriptions/routing-control.service.js';
 import type { Clock } from './platform/clock.js';
+import { Signer } from './platform/crypto/signer.js';
 import type { SecretBox } from './platform/crypto/secret-box.js';
 import type { Database } from './platform/postgres/database.js';
 import type { Logger } from './platform/telemetry/logger.js';
@@ -24,16 +38,35 @@ export interface ServicesContext {
 export type Services = ReturnType<typeof createServices>;
 
 /** The business, wired once: what the dashboard, the admin API, the jobs and the command line work with. */
-export function createServices({ database, secretBox, clock }: ServicesContext) {
+export function createServices({ config, database, secretBox, clock, logger }: ServicesContext) {
+  const billing = createBilling({ config, database, clock, logger });
+  const auditHeads = new AuditHeads(database, new Signer(config.secrets.signingKey), clock);
   return {
-    organizations: new OrganizationService(database, secretBox),
+    ...createMail({ config, database, secretBox, clock, logger }),
+    ...createAccounts({ database, secretBox, clock, logger }),
+    organizations: new OrganizationService(database, secretBox, clock),
     users: new UserService(database),
-    projects: new ProjectService(database),
+    projects: new ProjectService(database, clock),
     apiKeys: new ApiKeyService(database, clock),
-    providerKeys: new ProviderKeyService(database, secretBox),
-    negotiatedPrices: new NegotiatedPriceService(database),
+    providerKeys: new ProviderKeyService(database, secretBox, clock),
+    negotiatedPrices: new NegotiatedPriceService(database, clock),
     requestLog: new RequestLog(database),
     auditTrail: new AuditTrail(database),
-    subscriptions: new SubscriptionService(database, clock, async () => 'off'),
+    auditHeads,
+    organizationExport: new OrganizationExport(database, clock, auditHeads),
+    auditVerifier: new AuditVerifier(database),
+    operators: new OperatorService(database, secretBox, clock),
+    operatorSessions: new OperatorSessions(database, clock),
+    operatorSignIn: new OperatorSignIn(
+      database,
+      secretBox,
+      clock,
+      new SignInFailures(new AuditTrail(database), clock, logger),
+      logger,
+    ),
+    deletions: new DeletionService(database, clock, logger, paymentStanding(config.paddle)),
+    routingControl: new RoutingControl(database, clock),
+    ...billing,
+    ...createObservation({ database, clock, subscriptions: billing.subscriptions, logger }),
   };
 }

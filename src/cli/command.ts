@@ -6,6 +6,8 @@ import type { Session } from './session.js';
 export interface Output {
   readonly json: unknown;
   readonly text: string;
+  /** Where the command did what it should, and what it found is not as it should be. */
+  readonly exitCode?: 1;
 }
 
 export interface Command {

@@ -1,4 +1,5 @@
 import type { ApiKey, IssuedApiKey } from '../modules/api-keys/api-key.service.js';
+import { isUuid } from '../platform/uuid.js';
 import { CliError, requiredText, text, wholeNumber } from './arguments.js';
 import type { Command } from './command.js';
 import { chosenOrganization, chosenProject } from './session.js';
@@ -47,7 +48,9 @@ const create: Command = {
     const name = requiredText(args, 'name');
     const organization = await chosenOrganization(session, args);
     const project = await chosenProject(session, organization.id, args);
-    return issued(await session.apiKeys.create(organization.id, { projectId: project.id, name }));
+    return issued(
+      await session.apiKeys.create(organization.id, { projectId: project.id, name }, session.actor),
+    );
   },
 };
 
@@ -66,7 +69,9 @@ const rotate: Command = {
     const hours = text(args, 'overlap-hours') ?? '24';
     const overlapMs = wholeNumber(hours, 'overlap-hours', 0, OVERLAP_HOURS_MAX) * HOUR_MS;
     const keyId = keyIdFrom(args.positionals);
-    const output = issued(await session.apiKeys.rotate(organization.id, keyId, overlapMs));
+    const output = issued(
+      await session.apiKeys.rotate(organization.id, keyId, overlapMs, session.actor),
+    );
     return { ...output, text: `${output.text}\nThe old key ends in ${hours} h.` };
   },
 };
@@ -80,7 +85,7 @@ const revoke: Command = {
   async run(session, args) {
     const organization = await chosenOrganization(session, args);
     const keyId = keyIdFrom(args.positionals);
-    const revoked = await session.apiKeys.revoke(organization.id, keyId);
+    const revoked = await session.apiKeys.revoke(organization.id, keyId, session.actor);
     if (!revoked) {
       throw new CliError(
         `No live key has the id ${keyId}. npm run shunt -- keys list --org ${organization.id}`,
@@ -92,7 +97,7 @@ const revoke: Command = {
 
 function keyIdFrom(positionals: readonly string[]): string {
   const [keyId = ''] = positionals;
-  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(keyId)) return keyId;
+  if (isUuid(keyId)) return keyId;
   throw new CliError('Give the id of the key, as "keys list" shows it; never the key itself.', 2);
 }
 

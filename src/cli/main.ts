@@ -3,22 +3,30 @@ import { ConfigError } from '../config/environment.js';
 import { EmbeddedPostgresError } from '../platform/embedded-postgres/embedded-postgres-error.js';
 import { isUnavailable } from '../platform/postgres/query-error.js';
 import { CliError, type Arguments } from './arguments.js';
-import type { Command } from './command.js';
+import type { Command, Output } from './command.js';
 import { keyCommands } from './keys.js';
+import { isLocalKill, killCommands, killLocally } from './kill.js';
+import { memberCommands } from './members.js';
+import { operatorCommands } from './operators.js';
 import { orgCommands } from './orgs.js';
 import { priceCommands } from './prices.js';
 import { projectCommands } from './projects.js';
 import { providerKeyCommands } from './provider-keys.js';
 import { rekeyCommands } from './rekey.js';
 import { openSession } from './session.js';
+import { auditCommands } from './verify-audit.js';
 
 const COMMANDS: readonly Command[] = [
   ...orgCommands,
+  ...memberCommands,
   ...projectCommands,
   ...keyCommands,
   ...providerKeyCommands,
   ...priceCommands,
   ...rekeyCommands,
+  ...operatorCommands,
+  ...killCommands,
+  ...auditCommands,
 ];
 
 const USAGE_EXIT_CODE = 2;
@@ -36,10 +44,12 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   if (wantsHelp) return say(helpOf(command));
   const args = argumentsOf(command, argv.slice(command.name.split(' ').length));
+  if (isLocalKill(command, args)) return print(await killLocally(args), args);
   const session = await openSession();
   try {
     const output = await command.run(session, args);
-    say(args.options['json'] ? JSON.stringify(output.json, null, 2) : output.text);
+    print(output, args);
+    process.exitCode = output.exitCode ?? 0;
   } finally {
     await session.close();
   }
@@ -99,6 +109,10 @@ function helpOf(command: Command): string {
   ].join('\n');
 }
 
+function print(output: Output, args: Arguments): void {
+  say(args.options['json'] ? JSON.stringify(output.json, null, 2) : output.text);
+}
+
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
@@ -108,7 +122,10 @@ function explain(error: unknown): string {
   if (error instanceof CliError) return error.message;
   if (error instanceof ConfigError || error instanceof EmbeddedPostgresError) return error.message;
   if (isUnavailable(error)) {
-    return 'The database does not answer. Is it running, and is DATABASE_URL right?';
+    return (
+      'The database does not answer. Is it running, and is DATABASE_URL right? ' +
+      'To stop routing without it: npm run shunt -- kill --local --reason "..." on each machine.'
+    );
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

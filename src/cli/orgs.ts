@@ -40,8 +40,11 @@ const create: Command = {
     const owner = email === undefined ? null : await ensureUser(session, email);
     // The first one has the sandbox outside production, whoever makes it.
     const isFirst = (await session.organizations.list()).length === 0;
-    const organization = await session.organizations.create({ name, isFirst });
-    if (owner) await session.organizations.addMember(organization.id, owner.userId, 'owner');
+    const organization = await session.organizations.create({ name, isFirst }, session.actor);
+    if (owner) {
+      const { userId } = owner;
+      await session.organizations.addMember(organization.id, userId, 'owner', session.actor);
+    }
     return {
       json: { ...organization, ownerPassword: owner?.password ?? null },
       text: told(organization, email, owner?.password ?? null),
@@ -49,7 +52,8 @@ const create: Command = {
   },
 };
 
-async function ensureUser(
+/** Somebody new gets a password, which is shown once. */
+export async function ensureUser(
   session: Session,
   email: string,
 ): Promise<{ userId: string; password: string | null }> {

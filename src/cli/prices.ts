@@ -1,6 +1,6 @@
-import { formatUsd, parseUsd, type NanoUsd } from '../domain/money/nano-usd.js';
+import { formatUsd, type NanoUsd } from '../domain/money/nano-usd.js';
 import type { PriceTier } from '../domain/pricing/model-prices.js';
-import { negotiatedAt, type NegotiatedPrices } from '../domain/pricing/negotiated-prices.js';
+import type { NegotiatedPrices } from '../domain/pricing/negotiated-prices.js';
 import {
   PRICE_DIMENSIONS,
   type PriceDimension,
@@ -11,6 +11,17 @@ import {
   NEGOTIATED_PRICES_MAX,
   type NewAgreement,
 } from '../modules/catalog/negotiated-price.service.js';
+import {
+  PRICED_MODEL_CHARS_MAX,
+  PRICE_NAMES,
+  PRICE_UNIT,
+  agreementState,
+  formatDay,
+  namedPrices,
+  readDay,
+  readPrice,
+  tiersOf,
+} from '../modules/catalog/negotiated-price-terms.js';
 import type { EnteredPrices } from '../modules/catalog/negotiated-prices.store.js';
 import { PriceBook, type ListPrice } from '../modules/catalog/price-book.js';
 import { CliError, requiredText, text, type Arguments } from './arguments.js';
@@ -18,35 +29,11 @@ import type { Command } from './command.js';
 import { chosenOrganization } from './session.js';
 import { table } from './table.js';
 
-const MODEL_CHARS_MAX = 200;
-/** A dollar a token: anything above is an amount in the wrong unit. */
-const PRICE_NANO_USD_MAX = parseUsd('1000000') ?? 0n;
-const DATE = /^20\d\d-\d\d-\d\d$/;
-const ENTERED_BY = 'command line';
-const UNIT = 'Dollars per million tokens, of searches and fetches per million calls';
-
-/** What prices are called here: options of `prices set`, and members of what `--json` prints. */
-const NAMES: Readonly<Record<PriceDimension, string>> = {
-  inputTokens: 'input',
-  cacheReadTokens: 'cache-read',
-  cacheReadAudioTokens: 'cache-read-audio',
-  cacheWrite5mTokens: 'cache-write-5m',
-  cacheWrite30mTokens: 'cache-write-30m',
-  cacheWrite1hTokens: 'cache-write-1h',
-  cacheWrite12hTokens: 'cache-write-12h',
-  audioInputTokens: 'audio-input',
-  imageInputTokens: 'image-input',
-  outputTokens: 'output',
-  audioOutputTokens: 'audio-output',
-  imageOutputTokens: 'image-output',
-  webSearchCalls: 'web-search',
-  webFetchCalls: 'web-fetch',
-};
 /** The dimensions with a column of their own; the others share one. */
 const COLUMNS = ['inputTokens', 'cacheReadTokens', 'outputTokens'] as const;
 
 const PRICE_OPTIONS = Object.fromEntries(
-  Object.values(NAMES).map((name) => [name, { type: 'string' as const }]),
+  Object.values(PRICE_NAMES).map((name) => [name, { type: 'string' as const }]),
 );
 
 const ORG = '--org <id or name>    the organization; not needed while there is only one';
@@ -70,17 +57,17 @@ const list: Command = {
     const entered = (await session.negotiatedPrices.list(organization.id)).filter(shown);
     const agreements = entered.map((agreement) => ({
       agreement,
-      state: stateOf(agreement, entered, nowMs),
+      state: agreementState(agreement, entered, nowMs),
     }));
     return {
       json: {
-        unit: UNIT,
+        unit: PRICE_UNIT,
         version: book.version,
         list: prices.flatMap(listJson),
         agreements: agreements.flatMap(agreementJson),
       },
       text: [
-        `List prices ${book.version}, for the normal service tier. ${UNIT}.\n`,
+        `List prices ${book.version}, for the normal service tier. ${PRICE_UNIT}.\n`,
         prices.length > 0 ? listTable(prices) : 'The list has no such model.',
         `\nAgreements of "${organization.name}"${agreements.length > 0 ? ':\n' : ': none.'}`,
         ...(agreements.length > 0 ? [agreementTable(agreements)] : []),
@@ -113,7 +100,7 @@ const set: Command = {
   async run(session, args) {
     const agreement = agreementFrom(args);
     const organization = await chosenOrganization(session, args);
-    const result = await session.negotiatedPrices.enter(organization.id, agreement, ENTERED_BY);
+    const result = await session.negotiatedPrices.enter(organization.id, agreement, session.actor);
     switch (result.kind) {
       case 'entered': {
         const { provider, model, revision } = result.agreement;
@@ -137,14 +124,14 @@ const set: Command = {
 export function agreementFrom(args: Arguments): NewAgreement {
   const provider = providerFrom(requiredText(args, 'provider'));
   const model = requiredText(args, 'model');
-  if (model.length > MODEL_CHARS_MAX) {
-    throw new CliError(`--model takes up to ${MODEL_CHARS_MAX} characters.`, 2);
+  if (model.length > PRICED_MODEL_CHARS_MAX) {
+    throw new CliError(`--model takes up to ${PRICED_MODEL_CHARS_MAX} characters.`, 2);
   }
   const effectiveFromMs = dayFrom(requiredText(args, 'from'));
   const prices: Partial<Record<PriceDimension, NanoUsd>> = {};
   for (const dimension of PRICE_DIMENSIONS) {
-    const given = text(args, NAMES[dimension]);
-    if (given !== undefined) prices[dimension] = priceFrom(given.trim(), NAMES[dimension]);
+    const given = text(args, PRICE_NAMES[dimension]);
+    if (given !== undefined) prices[dimension] = priceFrom(given.trim(), PRICE_NAMES[dimension]);
   }
   if (Object.keys(prices).length === 0) {
     throw new CliError('No price is named: give --input, --output or others, as --help shows.', 2);
@@ -159,27 +146,27 @@ function providerFrom(name: string): Provider {
 }
 
 function dayFrom(given: string): number {
-  const startMs = DATE.test(given) ? Date.parse(`${given}T00:00:00Z`) : Number.NaN;
-  // A 30th of February is read as one of March.
-  if (!Number.isNaN(startMs) && day(startMs) === given) return startMs;
+  const startMs = readDay(given);
+  if (startMs !== null) return startMs;
   throw new CliError('--from takes a day such as 2026-12-01.', 2);
 }
 
 function priceFrom(given: string, name: string): NanoUsd {
-  const price = parseUsd(given);
-  if (price === null || price < 0n) {
-    throw new CliError(
-      `--${name} takes dollars per million, such as 1.20, with up to nine decimals.`,
-      2,
-    );
+  const read = readPrice(given);
+  switch (read.kind) {
+    case 'price':
+      return read.nanoUsd;
+    case 'not_an_amount':
+      throw new CliError(
+        `--${name} takes dollars per million, such as 1.20, with up to nine decimals.`,
+        2,
+      );
+    case 'too_much':
+      throw new CliError(
+        `--${name} is more than a dollar for each: it takes dollars per million.`,
+        2,
+      );
   }
-  if (price > PRICE_NANO_USD_MAX) {
-    throw new CliError(
-      `--${name} is more than a dollar for each: it takes dollars per million.`,
-      2,
-    );
-  }
-  return price;
 }
 
 /** A name that the list lacks, or knows as another, may be meant, or be a mistake. */
@@ -204,17 +191,6 @@ function filterOf(
   };
 }
 
-function stateOf(
-  agreement: EnteredPrices,
-  all: readonly EnteredPrices[],
-  nowMs: number,
-): 'in force' | 'to come' | 'replaced' {
-  const { provider, model, effectiveFromMs } = agreement;
-  const atMs = Math.max(nowMs, effectiveFromMs);
-  if (negotiatedAt(all, provider, [model], atMs) !== agreement) return 'replaced';
-  return effectiveFromMs > nowMs ? 'to come' : 'in force';
-}
-
 interface DatedAgreement {
   readonly agreement: EnteredPrices;
   readonly state: string;
@@ -225,7 +201,7 @@ function listTable(prices: readonly ListPrice[]): string {
     tiersOf(entry).map((tier) => [
       provider,
       model,
-      entry.effectiveFromMs <= 0 ? '-' : day(entry.effectiveFromMs),
+      entry.effectiveFromMs <= 0 ? '-' : formatDay(entry.effectiveFromMs),
       ...priceCells(tier),
     ]),
   );
@@ -237,7 +213,7 @@ function agreementTable(agreements: readonly DatedAgreement[]): string {
     tiersOf(agreement).map((tier) => [
       agreement.provider,
       agreement.model,
-      day(agreement.effectiveFromMs),
+      formatDay(agreement.effectiveFromMs),
       String(agreement.revision),
       state,
       ...priceCells(tier),
@@ -246,7 +222,7 @@ function agreementTable(agreements: readonly DatedAgreement[]): string {
   return table(['provider', 'model', 'from', 'revision', 'state', ...PRICE_HEADINGS], rows);
 }
 
-const PRICE_HEADINGS = ['prompts', ...COLUMNS.map((dimension) => NAMES[dimension]), 'other'];
+const PRICE_HEADINGS = ['prompts', ...COLUMNS.map((dimension) => PRICE_NAMES[dimension]), 'other'];
 
 function priceCells({ abovePromptTokens, prices }: PriceTier): string[] {
   const others = PRICE_DIMENSIONS.filter((dimension) => !COLUMNS.some((own) => own === dimension));
@@ -257,13 +233,8 @@ function priceCells({ abovePromptTokens, prices }: PriceTier): string[] {
   ];
 }
 
-function tiersOf(entry: { readonly prices: UnitPrices; readonly tiers: readonly PriceTier[] }) {
-  const tiers = entry.tiers.toSorted((a, b) => a.abovePromptTokens - b.abovePromptTokens);
-  return [{ abovePromptTokens: 0, prices: entry.prices }, ...tiers];
-}
-
 function listJson({ provider, model, entry }: ListPrice) {
-  const since = entry.effectiveFromMs <= 0 ? null : day(entry.effectiveFromMs);
+  const since = entry.effectiveFromMs <= 0 ? null : formatDay(entry.effectiveFromMs);
   const { source } = entry;
   return tiersOf(entry).map((tier) => ({ provider, model, since, ...tierJson(tier), source }));
 }
@@ -284,38 +255,32 @@ function agreementMembers(agreement: NegotiatedPrices) {
   return {
     provider,
     model,
-    from: day(agreement.effectiveFromMs),
+    from: formatDay(agreement.effectiveFromMs),
     revision,
     ...tierJson({ abovePromptTokens: 0, prices }),
   };
 }
 
 function tierJson({ abovePromptTokens, prices }: PriceTier) {
-  const named = PRICE_DIMENSIONS.filter((dimension) => prices[dimension] !== undefined);
-  const members = named.map((dimension) => [NAMES[dimension], usd(prices[dimension])]);
-  return { abovePromptTokens, prices: Object.fromEntries(members) as Record<string, string> };
+  return { abovePromptTokens, prices: namedPrices(prices) };
 }
 
 function pairsOf(prices: UnitPrices, dimensions: readonly PriceDimension[]): string {
   return dimensions
     .filter((dimension) => prices[dimension] !== undefined)
-    .map((dimension) => `${NAMES[dimension]} ${usd(prices[dimension])}`)
+    .map((dimension) => `${PRICE_NAMES[dimension]} ${usd(prices[dimension])}`)
     .join(', ');
 }
 
 function otherOptions(): string[] {
   const shown = new Set(['input', 'output']);
-  return Object.values(NAMES)
+  return Object.values(PRICE_NAMES)
     .filter((name) => !shown.has(name))
     .map((name) => `--${name}`);
 }
 
 function usd(price: NanoUsd | undefined): string {
   return price === undefined ? '-' : formatUsd(price);
-}
-
-function day(timeMs: number): string {
-  return new Date(timeMs).toISOString().slice(0, 10);
 }
 
 export const priceCommands: readonly Command[] = [list, set];

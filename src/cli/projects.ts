@@ -51,7 +51,9 @@ const create: Command = {
     const organization = await chosenOrganization(session, args);
     const name = requiredText(args, 'name');
     const fields = { ...changesFrom(args), name };
-    const project = projectOf(await session.projects.create(organization.id, fields));
+    const project = projectOf(
+      await session.projects.create(organization.id, fields, session.actor),
+    );
     const next = `Next: npm run shunt -- keys create --org ${organization.id} --project ${project.id} --name "Production"`;
     return { json: project, text: `Created project "${name}" (${project.id}).\n${next}` };
   },
@@ -80,7 +82,9 @@ const update: Command = {
     if (Object.keys(changes).length === 0) {
       throw new CliError('Nothing to change: say what, as "projects update --help" shows.', 2);
     }
-    const project = projectOf(await session.projects.update(organization.id, id, changes));
+    const project = projectOf(
+      await session.projects.update(organization.id, id, changes, session.actor),
+    );
     const applied = 'Every replica applies this within a second.';
     return { json: project, text: `${tableOf([project])}\n${applied}` };
   },

@@ -41,7 +41,7 @@ const set: Command = {
     const provider = providerFrom(args.positionals);
     const organization = await chosenOrganization(session, args);
     const secret = await readSecret();
-    const key = await session.providerKeys.set(organization.id, provider, secret);
+    const key = await session.providerKeys.set(organization.id, provider, secret, session.actor);
     return { json: key, text: `Set the ${provider} key of "${organization.name}": ${key.preview}` };
   },
 };
@@ -55,7 +55,7 @@ const remove: Command = {
   async run(session, args) {
     const provider = providerFrom(args.positionals);
     const organization = await chosenOrganization(session, args);
-    const removed = await session.providerKeys.remove(organization.id, provider);
+    const removed = await session.providerKeys.remove(organization.id, provider, session.actor);
     if (!removed) throw new CliError(`"${organization.name}" has no ${provider} key.`);
     return { json: { provider, removed }, text: `Removed the ${provider} key.` };
   },

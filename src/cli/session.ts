@@ -1,4 +1,6 @@
+import { userInfo } from 'node:os';
 import { loadConfig } from '../config/app-config.js';
+import type { Actor } from '../domain/subscription/actor.js';
 import { RekeyService } from '../modules/bootstrap/rekey.service.js';
 import type { Organization } from '../modules/organizations/organization.js';
 import type { Project } from '../modules/projects/project.js';
@@ -12,6 +14,8 @@ import { CliError, text, type Arguments } from './arguments.js';
 /** What commands work with; open while one runs. */
 export type Session = Services & {
   readonly rekey: RekeyService;
+  /** Whom the audit trail names for what a command changes. */
+  readonly actor: Actor;
   readonly hasPreviousKey: boolean;
   close(): Promise<void>;
 };
@@ -25,10 +29,25 @@ export async function openSession(): Promise<Session> {
   const secretBox = new SecretBox(config.encryptionKeys);
   return {
     ...createServices({ config, database, secretBox, clock: systemClock, logger }),
-    rekey: new RekeyService(database, secretBox),
+    rekey: new RekeyService(database, secretBox, systemClock),
+    actor: commandActor(),
     hasPreviousKey: config.encryptionKeys.previous !== null,
     close,
   };
+}
+
+/** The user of the operating system that runs the command. */
+export function commandActor(): Actor {
+  return { kind: 'command', name: userName() };
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container may run under a number that has no name.
+    return `uid ${process.getuid?.() ?? 'unknown'}`;
+  }
 }
 
 /** `--org` by id or name; not needed while there is only one. */

@@ -25,6 +25,8 @@ export interface AppConfig {
     readonly apiKey: string;
     readonly webhookSecret: string;
     readonly environment: 'production' | 'sandbox';
+    /** Another address of Paddle's API than the environment's own. */
+    readonly baseUrl: string | null;
   } | null;
   /** Null: mail stays in the outbox. */
   readonly mail: { readonly smtpUrl: string; readonly from: string } | null;
@@ -126,8 +128,10 @@ function adminListenerOf(env: Environment): AppConfig['adminListener'] {
 
 function paddleOf(env: Environment): AppConfig['paddle'] {
   const { PADDLE_API_KEY: apiKey, PADDLE_WEBHOOK_SECRET: webhookSecret } = env;
-  if (apiKey && webhookSecret)
-    return { apiKey, webhookSecret, environment: env.PADDLE_ENVIRONMENT };
+  if (apiKey && webhookSecret) {
+    const baseUrl = env.PADDLE_BASE_URL?.replace(/\/+$/, '') ?? null;
+    return { apiKey, webhookSecret, environment: env.PADDLE_ENVIRONMENT, baseUrl };
+  }
   if (apiKey || webhookSecret) {
     throw new ConfigError('PADDLE_API_KEY and PADDLE_WEBHOOK_SECRET go together: set both.');
   }

@@ -33,6 +33,7 @@ const environment = z.object({
   PADDLE_API_KEY: flagged,
   PADDLE_WEBHOOK_SECRET: flagged,
   PADDLE_ENVIRONMENT: z.enum(['production', 'sandbox']).default('production'),
+  PADDLE_BASE_URL: url,
   SMTP_URL: url,
   MAIL_FROM: flagged,
   OPENAI_BASE_URL: url,

@@ -5,6 +5,7 @@ import { Writable } from 'node:stream';
 import { startApp, type App } from '../../src/app.js';
 import { loadConfig } from '../../src/config/app-config.js';
 import { PASSTHROUGH_LIMITS, type UpstreamLimits } from '../../src/gateway/stages/forward.js';
+import type { JobIntervals } from '../../src/jobs/job-table.js';
 import type { CallRecord } from '../../src/modules/records/call-record.js';
 import { createLogger } from '../../src/platform/telemetry/logger.js';
 
@@ -13,6 +14,8 @@ export const PROJECT_KEY = 'shunt_test_key_0123456789abcdefghij';
 export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly limits?: Partial<UpstreamLimits>;
+  /** Of the jobs, which run with `SHUNT_ROLE: 'all'`. */
+  readonly jobIntervals?: JobIntervals;
 }
 
 /** The whole product in this process: embedded Postgres, sandbox, gateway; nothing shared with other tests. */
@@ -45,12 +48,16 @@ export async function startGateway(options: GatewayOptions = {}): Promise<TestGa
     SHUNT_BOOTSTRAP_PROJECT_KEY: PROJECT_KEY,
     SHUNT_BOOTSTRAP_EMAIL: 'owner@example.test',
     LOG_LEVEL: 'debug',
+    // Jobs only where a test is about them: each takes its connections and its turns.
+    SHUNT_ROLE: 'gateway',
     ...options.env,
   });
-  const app = await startApp(config, createLogger(config.logLevel, sink), {
-    ...PASSTHROUGH_LIMITS,
-    ...options.limits,
-  });
+  const app = await startApp(
+    config,
+    createLogger(config.logLevel, sink),
+    { ...PASSTHROUGH_LIMITS, ...options.limits },
+    options.jobIntervals,
+  );
   const { recorder, database } = app.engine;
   const rows = async (): Promise<CallRecord[]> => {
     if (!(await recorder.flush(20_000))) throw new Error('records were not written in time');

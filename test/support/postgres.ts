@@ -23,8 +23,10 @@ import {
 import { countUsers } from '../../src/platform/embedded-postgres/users-of-server.js';
 import { Database, type DatabaseOptions } from '../../src/platform/postgres/database.js';
 import { migrate } from '../../src/platform/postgres/migrate.js';
+import { sqlStateOf } from '../../src/platform/postgres/query-error.js';
 import { withConnection } from '../../src/platform/postgres/single-connection.js';
 import { createLogger } from '../../src/platform/telemetry/logger.js';
+import { ACTOR } from './tenants.js';
 
 export interface TestTenant {
   readonly orgId: string;
@@ -60,6 +62,7 @@ export interface TestDatabase {
 }
 
 const logger = createLogger('silent');
+const INSUFFICIENT_PRIVILEGE = '42501';
 const DIRECTORY_PREFIX = 'shunt-test-postgres-';
 
 /**
@@ -92,11 +95,22 @@ export async function testDatabase(options: { migrated?: boolean } = {}): Promis
     connect: (extra) => Database.connect({ url: urls.runtimeUrl, logger, ...extra }),
     close: async () => {
       await Promise.all([database.close(), owner.close()]);
-      await asOwner(postgres, `DROP DATABASE ${name} WITH (FORCE)`);
+      await drop(postgres, name);
       users -= 1;
       if (users === 0) await stopServer();
     },
   };
+}
+
+async function drop(postgres: EmbeddedPostgres, name: string): Promise<void> {
+  try {
+    await asOwner(postgres, `DROP DATABASE ${name} WITH (FORCE)`);
+  } catch (error) {
+    if (sqlStateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
+    // A connection of the runtime's login is just ending, which its owner may not hasten: without force the server
+    // waits for it, up to 5 s.
+    await asOwner(postgres, `DROP DATABASE ${name}`);
+  }
 }
 
 async function startServer(): Promise<{ postgres: EmbeddedPostgres; dir: string }> {
@@ -145,20 +159,24 @@ async function createTenant(
 ): Promise<TestTenant> {
   const name = options.name ?? `org ${randomBytes(3).toString('hex')}`;
   const { isFirst } = options;
-  const organization = await new OrganizationService(database, secretBox).create({ name, isFirst });
+  const organization = await new OrganizationService(database, secretBox, systemClock).create(
+    { name, isFirst },
+    ACTOR,
+  );
   const orgId = organization.id;
-  const project = await new ProjectService(database).create(orgId, {
-    name: 'default',
-    ...options.project,
-  });
+  const project = await new ProjectService(database, systemClock).create(
+    orgId,
+    { name: 'default', ...options.project },
+    ACTOR,
+  );
   if (project.kind !== 'saved') throw new Error(`project: ${project.kind}`);
   const projectId = project.project.id;
   const keys = new ApiKeyService(database, systemClock);
-  const key = await keys.create(orgId, { projectId, name: 'test' });
+  const key = await keys.create(orgId, { projectId, name: 'test' }, ACTOR);
   if (key.kind !== 'issued') throw new Error(`key: ${key.kind}`);
-  const providerKeys = new ProviderKeyService(database, secretBox);
+  const providerKeys = new ProviderKeyService(database, secretBox, systemClock);
   for (const [provider, secret] of Object.entries(options.providerKeys ?? {})) {
-    await providerKeys.set(orgId, provider as Provider, secret);
+    await providerKeys.set(orgId, provider as Provider, secret, ACTOR);
   }
   if (options.status) await setStatus(database, orgId, options.status);
   return { orgId, projectId, apiKeyId: key.key.id, apiKey: key.token };

@@ -6,7 +6,11 @@ import { ProviderKeyService } from '../../src/modules/provider-keys/provider-key
 import type { Provider } from '../../src/domain/routing/provider.js';
 import { systemClock } from '../../src/platform/clock.js';
 import type { SecretBox } from '../../src/platform/crypto/secret-box.js';
+import type { Actor } from '../../src/domain/subscription/actor.js';
 import type { Database } from '../../src/platform/postgres/database.js';
+
+/** Whoever arranges what a test needs. */
+export const ACTOR: Actor = { kind: 'system', part: 'test' };
 
 export interface Tenant {
   readonly orgId: string;
@@ -23,10 +27,13 @@ export async function addOrganization(
   name: string,
   providerKeys: Readonly<Partial<Record<Provider, string>>>,
 ): Promise<Tenant> {
-  const { id: orgId } = await new OrganizationService(database, secretBox).create({ name });
-  const keys = new ProviderKeyService(database, secretBox);
+  const { id: orgId } = await new OrganizationService(database, secretBox, systemClock).create(
+    { name },
+    ACTOR,
+  );
+  const keys = new ProviderKeyService(database, secretBox, systemClock);
   for (const [provider, secret] of Object.entries(providerKeys)) {
-    await keys.set(orgId, provider as Provider, secret);
+    await keys.set(orgId, provider as Provider, secret, ACTOR);
   }
   return addProject(database, orgId, { name: 'default' });
 }
@@ -37,11 +44,11 @@ export async function addProject(
   orgId: string,
   fields: ProjectChanges & { readonly name: string },
 ): Promise<Tenant> {
-  const made = await new ProjectService(database).create(orgId, fields);
+  const made = await new ProjectService(database, systemClock).create(orgId, fields, ACTOR);
   if (made.kind !== 'saved') throw new Error(`project: ${made.kind}`);
   const projectId = made.project.id;
   const keys = new ApiKeyService(database, systemClock);
-  const issued = await keys.create(orgId, { projectId, name: `key of ${fields.name}` });
+  const issued = await keys.create(orgId, { projectId, name: `key of ${fields.name}` }, ACTOR);
   if (issued.kind !== 'issued') throw new Error(`key: ${issued.kind}`);
   return { orgId, projectId, apiKeyId: issued.key.id, apiKey: issued.token };
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import type { Actor } from '../../domain/subscription/actor.js';
 import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { sqlStateOf } from '../../platform/postgres/query-error.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { auditWithin } from '../audit/audit-trail.js';
 import {
   TOKEN_LENGTH_MAX,
   TOKEN_LENGTH_MIN,
@@ -37,6 +39,8 @@ export type IssuedApiKey =
   | { readonly kind: 'issued'; readonly token: string; readonly key: ApiKey }
   | { readonly kind: 'not_found' };
 
+type Issued = Extract<IssuedApiKey, { kind: 'issued' }>;
+
 const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1_000;
 const FOREIGN_KEY_VIOLATION = '23503';
 const LIST_MAX = 10_000;
@@ -50,20 +54,25 @@ export class ApiKeyService {
   ) {}
 
   /** `not_found`: there is no such project. */
-  async create(orgId: string, fields: NewApiKey): Promise<IssuedApiKey> {
+  async create(orgId: string, fields: NewApiKey, actor: Actor): Promise<IssuedApiKey> {
+    const atMs = this.clock.nowMs();
     try {
-      return await this.database.tenant(orgId, (q) => createApiKeyWithin(q, orgId, fields));
+      return await this.database.tenant(orgId, (q) =>
+        createApiKeyWithin(q, orgId, fields, actor, atMs),
+      );
     } catch (error) {
       if (sqlStateOf(error) === FOREIGN_KEY_VIOLATION) return { kind: 'not_found' };
       throw error;
     }
   }
 
-  /** Newest first. */
-  async list(orgId: string): Promise<ApiKey[]> {
+  /** Newest first; of one project, where it is named. */
+  async list(orgId: string, projectId: string | null = null): Promise<ApiKey[]> {
     return this.database.tenant(orgId, (q) =>
       q.query<ApiKey>(
-        `SELECT ${COLUMNS} FROM api_keys ORDER BY created_at DESC, id LIMIT ${LIST_MAX}`,
+        `SELECT ${COLUMNS} FROM api_keys WHERE $1::uuid IS NULL OR project_id = $1
+          ORDER BY created_at DESC, id LIMIT ${LIST_MAX}`,
+        [projectId],
       ),
     );
   }
@@ -72,9 +81,11 @@ export class ApiKeyService {
   async rotate(
     orgId: string,
     keyId: string,
-    overlapMs: number = DEFAULT_OVERLAP_MS,
+    overlapMs: number | undefined,
+    actor: Actor,
   ): Promise<IssuedApiKey> {
-    const ends = new Date(this.clock.nowMs() + overlapMs);
+    const atMs = this.clock.nowMs();
+    const ends = new Date(atMs + (overlapMs ?? DEFAULT_OVERLAP_MS));
     return this.database.tenant(orgId, async (q) => {
       // A key that ends sooner anyway is not given a longer life.
       const [old] = await q.query<ApiKey>(
@@ -83,19 +94,39 @@ export class ApiKeyService {
         [keyId, ends],
       );
       if (!old) return { kind: 'not_found' };
-      return createApiKeyWithin(q, orgId, { projectId: old.projectId, name: old.name }, old.id);
+      const successor = { projectId: old.projectId, name: old.name };
+      const issued = await storeApiKey(q, orgId, successor, old.id);
+      await auditWithin(q, orgId, {
+        actor,
+        action: 'api_key.rotated',
+        atMs,
+        subject: old.id,
+        newValue: issued.key.id,
+        details: { project_id: old.projectId, ends_at: old.expiresAt },
+      });
+      return issued;
     });
   }
 
   /** False where there is no such key, or it was revoked before. Replicas refuse it within a second. */
-  async revoke(orgId: string, keyId: string): Promise<boolean> {
-    const rows = await this.database.tenant(orgId, (q) =>
-      q.query(
-        `UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING id`,
-        [keyId, new Date(this.clock.nowMs())],
-      ),
-    );
-    return rows.length > 0;
+  async revoke(orgId: string, keyId: string, actor: Actor): Promise<boolean> {
+    const atMs = this.clock.nowMs();
+    return this.database.tenant(orgId, async (q) => {
+      const [key] = await q.query<{ projectId: string }>(
+        `UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
+          RETURNING project_id AS "projectId"`,
+        [keyId, new Date(atMs)],
+      );
+      if (!key) return false;
+      await auditWithin(q, orgId, {
+        actor,
+        action: 'api_key.revoked',
+        atMs,
+        subject: keyId,
+        details: { project_id: key.projectId },
+      });
+      return true;
+    });
   }
 }
 
@@ -104,8 +135,26 @@ export async function createApiKeyWithin(
   q: Queryable,
   orgId: string,
   fields: NewApiKey,
-  rotatedFrom: string | null = null,
-): Promise<Extract<IssuedApiKey, { kind: 'issued' }>> {
+  actor: Actor,
+  atMs: number,
+): Promise<Issued> {
+  const issued = await storeApiKey(q, orgId, fields, null);
+  await auditWithin(q, orgId, {
+    actor,
+    action: 'api_key.created',
+    atMs,
+    subject: issued.key.id,
+    details: { project_id: fields.projectId, ends_at: issued.key.expiresAt },
+  });
+  return issued;
+}
+
+async function storeApiKey(
+  q: Queryable,
+  orgId: string,
+  fields: NewApiKey,
+  rotatedFrom: string | null,
+): Promise<Issued> {
   const token = fields.token ?? generateToken();
   if (!isUsableToken(token)) {
     throw new Error(`A project key has ${TOKEN_LENGTH_MIN} to ${TOKEN_LENGTH_MAX} characters`);

@@ -2,6 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { AppConfig } from '../../config/app-config.js';
 import { ConfigError } from '../../config/environment.js';
 import { PROVIDERS, type Provider } from '../../domain/routing/provider.js';
+import type { Actor } from '../../domain/subscription/actor.js';
+import type { Clock } from '../../platform/clock.js';
 import { hashPassword } from '../../platform/crypto/password.js';
 import { totpUri } from '../../platform/crypto/totp.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
@@ -9,6 +11,7 @@ import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { scopeToDirectory } from '../../platform/postgres/session-scope.js';
 import { createApiKeyWithin } from '../api-keys/api-key.service.js';
+import { auditInstallationWithin } from '../audit/audit-trail.js';
 import { TOKEN_LENGTH_MAX, TOKEN_LENGTH_MIN, isUsableToken } from '../api-keys/api-key-token.js';
 import { addMemberWithin, OrganizationService } from '../organizations/organization.service.js';
 import { createUserWithin } from '../organizations/user.service.js';
@@ -46,6 +49,7 @@ export type BootstrapResult = FirstInstallation | BootstrapInstructions;
 
 /** Any number of its own among the advisory locks of the database. */
 const LOCK_KEY = 0x73_68_75_6e_75;
+const ACTOR: Actor = { kind: 'system', part: 'bootstrap' };
 const OPERATOR_NAME = 'operator';
 const ORGANIZATION_NAME = 'My organization';
 const PROJECT_NAME = 'Default';
@@ -60,6 +64,7 @@ const INSTRUCTIONS =
 export interface BootstrapContext {
   readonly database: Database;
   readonly secretBox: SecretBox;
+  readonly clock: Clock;
   readonly config: Pick<AppConfig, 'production' | 'secrets' | 'bootstrap'>;
 }
 
@@ -83,24 +88,23 @@ export async function bootstrap(context: BootstrapContext): Promise<BootstrapRes
 }
 
 async function createFirst(q: Queryable, context: BootstrapContext): Promise<FirstInstallation> {
-  const { config, database, secretBox } = context;
+  const { config, database, secretBox, clock } = context;
+  const atMs = clock.nowMs();
   const ownerEmail = config.bootstrap.email ?? DEFAULT_EMAIL;
   const ownerPassword = config.bootstrap.password ?? randomBytes(15).toString('base64url');
   const user = await createUserWithin(q, ownerEmail, ownerPassword);
   if (user.kind !== 'created') throw new ConfigError(faultOf(user.kind));
-  const organization = await new OrganizationService(database, secretBox).createWithin(q, {
-    name: ORGANIZATION_NAME,
-    isFirst: true,
-  });
-  await addMemberWithin(q, organization.id, user.userId, 'owner');
-  const project = await createProjectWithin(q, organization.id, { name: PROJECT_NAME });
+  const organizations = new OrganizationService(database, secretBox, clock);
+  const first = { name: ORGANIZATION_NAME, isFirst: true };
+  const organization = await organizations.createWithin(q, first, ACTOR);
+  const owner = { userId: user.userId, role: 'owner' } as const;
+  await addMemberWithin(q, organization.id, owner, ACTOR, atMs);
+  const named = { name: PROJECT_NAME };
+  const project = await createProjectWithin(q, organization.id, named, ACTOR, atMs);
   const token = config.bootstrap.projectKey;
   if (token !== null && !isUsableToken(token)) throw new ConfigError(TOKEN_FAULT);
-  const key = await createApiKeyWithin(q, organization.id, {
-    projectId: project.id,
-    name: 'First key',
-    token: token ?? undefined,
-  });
+  const fields = { projectId: project.id, name: 'First key', token: token ?? undefined };
+  const key = await createApiKeyWithin(q, organization.id, fields, ACTOR, atMs);
   return {
     kind: 'created',
     orgId: organization.id,
@@ -130,9 +134,9 @@ function secretsToShow(
 async function takeProviderKeys(
   q: Queryable,
   orgId: string,
-  { config, database, secretBox }: BootstrapContext,
+  { config, database, secretBox, clock }: BootstrapContext,
 ): Promise<Provider[]> {
-  const providerKeys = new ProviderKeyService(database, secretBox);
+  const providerKeys = new ProviderKeyService(database, secretBox, clock);
   const taken: Provider[] = [];
   for (const provider of PROVIDERS) {
     const secret = config.bootstrap.providerKeys[provider];
@@ -142,7 +146,7 @@ async function takeProviderKeys(
         `The ${provider} key in the environment is not a key: it has spaces or other characters.`,
       );
     }
-    await providerKeys.setWithin(q, orgId, provider, secret);
+    await providerKeys.setWithin(q, orgId, provider, secret, ACTOR);
     taken.push(provider);
   }
   return taken;
@@ -154,7 +158,7 @@ async function takeProviderKeys(
  */
 async function ensureOperator(
   q: Queryable,
-  { config, secretBox }: BootstrapContext,
+  { config, secretBox, clock }: BootstrapContext,
 ): Promise<void> {
   const existing = await q.query('SELECT FROM operators LIMIT 1');
   if (existing.length > 0) return;
@@ -169,6 +173,13 @@ async function ensureOperator(
       secretBox.seal(adminTotpSecret, operatorTotpAad(id)),
     ],
   );
+  await auditInstallationWithin(q, {
+    actor: ACTOR,
+    action: 'operator.created',
+    atMs: clock.nowMs(),
+    subject: id,
+    details: { name: OPERATOR_NAME },
+  });
 }
 
 function faultOf(kind: 'email_taken' | 'password_too_short' | 'password_too_long'): string {

@@ -1,36 +1,83 @@
+import type { Actor } from '../../domain/subscription/actor.js';
+import type { Clock } from '../../platform/clock.js';
 import { SecretBoxError, type SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { auditInstallationWithin } from '../audit/audit-trail.js';
+import { INSTALLATION_ID } from '../audit/audit-entry.js';
+import { resealWithin } from '../mail/outbox-rekey.js';
+import { userTotpAad } from '../accounts/second-factor.js';
 import { hashKeyAad } from '../organizations/hash-key.js';
 import { providerKeyAad } from '../provider-keys/provider-key.service.js';
 import { operatorTotpAad } from './operator-totp.js';
 
+/** Where sealed values are kept. */
+type Place = 'providerKeys' | 'hashKeys' | 'mail' | 'users' | 'operators';
+
 export interface RekeyReport {
   readonly organizations: number;
-  readonly resealed: {
-    readonly providerKeys: number;
-    readonly hashKeys: number;
-    readonly operators: number;
-  };
+  readonly resealed: Readonly<Record<Place, number>>;
   /** Values that were under the current key before: done by an earlier run, or new. */
   readonly alreadyCurrent: number;
   /** Values that neither key opens. The previous key must be kept until this is 0. */
   readonly unreadable: number;
+  /** Invitations under the previous key. They are not sealed anew: within a week they end by themselves. */
+  readonly invitationsEnding: number;
 }
 
 interface Tally {
-  resealed: { providerKeys: number; hashKeys: number; operators: number };
+  readonly resealed: Record<Place, number>;
   alreadyCurrent: number;
   unreadable: number;
+  invitationsEnding: number;
 }
 
 interface SealedRow {
   readonly id: string;
   readonly sealed: Buffer;
-  readonly aad: string;
+  readonly provider?: string;
 }
 
+/** Rows of one place: how they are found, what each is bound to, and how it is stored. */
+interface Sealed {
+  readonly place: Place;
+  readonly select: string;
+  readonly update: string;
+  aadOf(row: SealedRow, orgId: string): string;
+}
+
+const OF_ORGANIZATION: readonly Sealed[] = [
+  {
+    place: 'hashKeys',
+    select: `SELECT id, hash_key_sealed AS sealed FROM organizations
+              WHERE hash_key_sealed IS NOT NULL FOR UPDATE`,
+    update: 'UPDATE organizations SET hash_key_sealed = $1 WHERE id = $2',
+    aadOf: (_row, orgId) => hashKeyAad(orgId),
+  },
+  {
+    place: 'providerKeys',
+    select: 'SELECT id, provider, sealed FROM provider_keys WHERE revoked_at IS NULL FOR UPDATE',
+    update: 'UPDATE provider_keys SET sealed = $1, key_id = $3 WHERE id = $2',
+    aadOf: ({ provider = '' }, orgId) => providerKeyAad(orgId, provider),
+  },
+];
+
 const PAGE = 500;
+
+const USERS: Sealed = {
+  place: 'users',
+  select: `SELECT id, totp_secret_sealed AS sealed FROM users
+            WHERE totp_secret_sealed IS NOT NULL AND ($1::uuid IS NULL OR id > $1)
+            ORDER BY id LIMIT ${PAGE} FOR UPDATE`,
+  update: 'UPDATE users SET totp_secret_sealed = $1 WHERE id = $2',
+  aadOf: ({ id }) => userTotpAad(id),
+};
+const OPERATORS: Sealed = {
+  place: 'operators',
+  select: 'SELECT id, totp_secret_sealed AS sealed FROM operators FOR UPDATE',
+  update: 'UPDATE operators SET totp_secret_sealed = $1 WHERE id = $2',
+  aadOf: ({ id }) => operatorTotpAad(id),
+};
 
 /**
  * Seals everything anew under the current encryption key. One transaction per organization: a run that is
@@ -41,14 +88,15 @@ export class RekeyService {
   constructor(
     private readonly database: Database,
     private readonly secretBox: SecretBox,
+    private readonly clock: Clock,
   ) {}
 
-  async run(onOrganization: (orgId: string) => void = () => undefined): Promise<RekeyReport> {
-    const tally: Tally = {
-      resealed: { providerKeys: 0, hashKeys: 0, operators: 0 },
-      alreadyCurrent: 0,
-      unreadable: 0,
-    };
+  async run(
+    actor: Actor,
+    onOrganization: (orgId: string) => void = () => undefined,
+  ): Promise<RekeyReport> {
+    const none = { providerKeys: 0, hashKeys: 0, mail: 0, users: 0, operators: 0 };
+    const tally: Tally = { resealed: none, alreadyCurrent: 0, unreadable: 0, invitationsEnding: 0 };
     let organizations = 0;
     for (let after: string | null = null; ;) {
       const page: string[] = await this.#organizationsAfter(after);
@@ -60,8 +108,18 @@ export class RekeyService {
       if (page.length < PAGE) break;
       after = page.at(-1) ?? null;
     }
-    await this.database.transaction((q) => this.#resealOperators(q, tally));
-    return { organizations, ...tally };
+    await this.#resealUsers(tally);
+    return this.database.transaction(async (q) => {
+      await this.#resealAll(q, OPERATORS, '', tally);
+      const report = { organizations, ...tally };
+      await auditInstallationWithin(q, {
+        actor,
+        action: 'encryption.rekeyed',
+        atMs: this.clock.nowMs(),
+        details: { ...report },
+      });
+      return report;
+    });
   }
 
   async #organizationsAfter(after: string | null): Promise<string[]> {
@@ -75,63 +133,69 @@ export class RekeyService {
   }
 
   async #resealOrganization(q: Queryable, orgId: string, tally: Tally): Promise<void> {
-    const [organization] = await q.query<{ sealed: Buffer }>(
-      `SELECT hash_key_sealed AS sealed FROM organizations
-        WHERE hash_key_sealed IS NOT NULL FOR UPDATE`,
+    for (const sealed of OF_ORGANIZATION) await this.#resealAll(q, sealed, orgId, tally);
+    await this.#resealMail(q, orgId, tally);
+    const invitations = await q.query<{ sealed: Buffer }>(
+      `SELECT address_sealed AS sealed FROM invitations
+        WHERE closed_at IS NULL AND expires_at > $1`,
+      [new Date(this.clock.nowMs())],
     );
-    if (organization) {
-      const row = { id: orgId, sealed: organization.sealed, aad: hashKeyAad(orgId) };
-      tally.resealed.hashKeys += await this.#reseal(row, tally, (sealed) =>
-        q.query('UPDATE organizations SET hash_key_sealed = $1 WHERE id = $2', [sealed, orgId]),
+    const ending = invitations.filter(({ sealed }) => !this.secretBox.isCurrent(sealed));
+    tally.invitationsEnding += ending.length;
+  }
+
+  async #resealMail(q: Queryable, orgId: string, tally: Tally): Promise<void> {
+    const mail = await resealWithin(q, orgId, this.secretBox);
+    tally.resealed.mail += mail.resealed;
+    tally.alreadyCurrent += mail.alreadyCurrent;
+    tally.unreadable += mail.unreadable;
+  }
+
+  /** Their second factors; and the mail of no organization, which goes to them. */
+  async #resealUsers(tally: Tally): Promise<void> {
+    await this.database.tenant(INSTALLATION_ID, (q) => this.#resealMail(q, INSTALLATION_ID, tally));
+    for (let after: string | null = null; ;) {
+      const from: string | null = after;
+      const ids: string[] = await this.database.transaction((q) =>
+        this.#resealAll(q, USERS, '', tally, [from]),
       );
-    }
-    const keys = await q.query<{ id: string; provider: string; sealed: Buffer }>(
-      'SELECT id, provider, sealed FROM provider_keys WHERE revoked_at IS NULL FOR UPDATE',
-    );
-    for (const key of keys) {
-      const row = { ...key, aad: providerKeyAad(orgId, key.provider) };
-      tally.resealed.providerKeys += await this.#reseal(row, tally, (sealed) =>
-        q.query('UPDATE provider_keys SET sealed = $1, key_id = $2 WHERE id = $3', [
-          sealed,
-          this.secretBox.currentKeyId,
-          key.id,
-        ]),
-      );
+      if (ids.length < PAGE) return;
+      after = ids.at(-1) ?? null;
     }
   }
 
-  async #resealOperators(q: Queryable, tally: Tally): Promise<void> {
-    const operators = await q.query<{ id: string; sealed: Buffer }>(
-      'SELECT id, totp_secret_sealed AS sealed FROM operators FOR UPDATE',
-    );
-    for (const operator of operators) {
-      const row = { ...operator, aad: operatorTotpAad(operator.id) };
-      tally.resealed.operators += await this.#reseal(row, tally, (sealed) =>
-        q.query('UPDATE operators SET totp_secret_sealed = $1 WHERE id = $2', [
-          sealed,
-          operator.id,
-        ]),
-      );
-    }
-  }
-
-  /** 1 where the value was sealed anew. */
-  async #reseal(
-    row: SealedRow,
+  /** Returns the ids of the rows that it looked at. */
+  async #resealAll(
+    q: Queryable,
+    { place, select, update, aadOf }: Sealed,
+    orgId: string,
     tally: Tally,
-    store: (sealed: Buffer) => Promise<unknown>,
-  ): Promise<0 | 1> {
-    if (this.secretBox.isCurrent(row.sealed)) {
+    parameters: readonly unknown[] = [],
+  ): Promise<string[]> {
+    const rows = await q.query<SealedRow>(select, parameters);
+    for (const row of rows) {
+      const sealed = this.#reseal(row.sealed, aadOf(row, orgId), tally);
+      if (sealed === null) continue;
+      // Where the row notes which key sealed it.
+      const keyId = update.includes('$3') ? [this.secretBox.currentKeyId] : [];
+      await q.query(update, [sealed, row.id, ...keyId]);
+      tally.resealed[place] += 1;
+    }
+    return rows.map(({ id }) => id);
+  }
+
+  /** Null where there is nothing to store. */
+  #reseal(sealed: Buffer, aad: string, tally: Tally): Buffer | null {
+    if (this.secretBox.isCurrent(sealed)) {
       tally.alreadyCurrent += 1;
-      return 0;
+      return null;
     }
     try {
-      await store(this.secretBox.reseal(row.sealed, row.aad));
-      return 1;
+      return this.secretBox.reseal(sealed, aad);
     } catch (error) {
       if (!(error instanceof SecretBoxError)) throw error;
       tally.unreadable += 1;
-      return 0;
+      return null;
     }
   }
 }

@@ -1,6 +1,9 @@
 import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
+import { actorName, type Actor } from '../../domain/subscription/actor.js';
+import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { auditWithin } from '../audit/audit-trail.js';
 import {
   insertNegotiatedPrices,
   loadNegotiatedPrices,
@@ -20,17 +23,18 @@ export type EnteredAgreement =
 /** What every key of an organization holds in memory is bounded here; `find_principal` answers with no more. */
 export const NEGOTIATED_PRICES_MAX = 1_000;
 
+/** What a column of the trail takes; the price itself is named in full where it is kept. */
+const SUBJECT_CHARS_MAX = 200;
+
 /** What organizations agreed with providers. Entries are never changed: a second one for a day is its next revision. */
 export class NegotiatedPriceService {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+  ) {}
 
   /** Replicas price calls with it within a second; records that are written already keep their price. */
-  async enter(
-    orgId: string,
-    fields: NewAgreement,
-    enteredBy: string,
-    liveMax: number = NEGOTIATED_PRICES_MAX,
-  ): Promise<EnteredAgreement> {
+  async enter(orgId: string, fields: NewAgreement, actor: Actor): Promise<EnteredAgreement> {
     return this.database.tenant(orgId, async (q) => {
       // One entry of an organization at a time, as bound and revision follow from what is there.
       const organization = await q.query(
@@ -38,9 +42,23 @@ export class NegotiatedPriceService {
         [orgId],
       );
       if (organization.length === 0) return { kind: 'not_found' };
-      if ((await countOtherLive(q, orgId, fields)) >= liveMax) return { kind: 'too_many' };
+      if ((await countOtherLive(q, orgId, fields)) >= NEGOTIATED_PRICES_MAX)
+        return { kind: 'too_many' };
       const agreement = { ...fields, revision: await nextRevision(q, orgId, fields) };
-      await insertNegotiatedPrices(q, orgId, agreement, enteredBy);
+      await insertNegotiatedPrices(q, orgId, agreement, `${actor.kind} ${actorName(actor)}`);
+      await auditWithin(q, orgId, {
+        actor,
+        action: 'price.agreed',
+        atMs: this.clock.nowMs(),
+        subject: `${fields.provider}:${fields.model}`.slice(0, SUBJECT_CHARS_MAX),
+        details: {
+          from: new Date(fields.effectiveFromMs).toISOString().slice(0, 10),
+          revision: agreement.revision,
+          // Not the amounts: an entry outlives its organization, and what was agreed is nobody else's business.
+          prices: Object.keys(fields.prices),
+          tiers: fields.tiers.length,
+        },
+      });
       return { kind: 'entered', agreement };
     });
   }

@@ -7,6 +7,8 @@ export interface Organization {
   readonly id: string;
   readonly name: string;
   readonly status: SubscriptionStatus;
+  /** Set by an operator's kill switch: nobody enables routing until an operator releases it. */
+  readonly hold: boolean;
   readonly retentionClass: RetentionClass;
   readonly requestsPerMinute: number | null;
   readonly allowedProviders: readonly Provider[] | null;

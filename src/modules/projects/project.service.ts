@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import type { Actor } from '../../domain/subscription/actor.js';
+import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { sqlStateOf } from '../../platform/postgres/query-error.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { auditWithin } from '../audit/audit-trail.js';
+import { changedFields, changesToAudit } from '../audit/changed-fields.js';
 import type { Project, ProjectChanges } from './project.js';
 
 export type NewProject = ProjectChanges & { readonly name: string };
@@ -24,6 +28,7 @@ const COLUMNS: Readonly<Record<keyof ProjectChanges, string>> = {
   allowedModels: 'allowed_models',
   allowedPaths: 'allowed_paths',
 };
+const FIELDS = Object.keys(COLUMNS) as (keyof ProjectChanges)[];
 const SELECTED = [
   'id',
   'org_id AS "orgId"',
@@ -32,27 +37,48 @@ const SELECTED = [
 ].join(', ');
 
 export class ProjectService {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly clock: Clock,
+  ) {}
 
   /** `not_found`: there is no such organization. */
-  async create(orgId: string, fields: NewProject): Promise<SavedProject> {
-    return saved(this.database.tenant(orgId, (q) => createProjectWithin(q, orgId, fields)));
+  async create(orgId: string, fields: NewProject, actor: Actor): Promise<SavedProject> {
+    const atMs = this.clock.nowMs();
+    return saved(
+      this.database.tenant(orgId, (q) => createProjectWithin(q, orgId, fields, actor, atMs)),
+    );
   }
 
-  async update(orgId: string, projectId: string, changes: ProjectChanges): Promise<SavedProject> {
-    const given = givenFields(changes);
-    if (given.length === 0) {
-      const project = await this.find(orgId, projectId);
-      return project ? { kind: 'saved', project } : { kind: 'not_found' };
-    }
-    const sets = given.map((field, index) => `${COLUMNS[field]} = $${index + 2}`);
+  /** What is given as it was before is no change, and leaves no entry in the trail. */
+  async update(
+    orgId: string,
+    projectId: string,
+    changes: ProjectChanges,
+    actor: Actor,
+  ): Promise<SavedProject> {
     return saved(
       this.database.tenant(orgId, async (q) => {
-        const [row] = await q.query<Project>(
-          `UPDATE projects SET ${sets.join(', ')} WHERE id = $1 RETURNING ${SELECTED}`,
-          [projectId, ...given.map((field) => changes[field])],
+        const [before] = await q.query<Project>(
+          `SELECT ${SELECTED} FROM projects WHERE id = $1 FOR NO KEY UPDATE`,
+          [projectId],
         );
-        return row ?? null;
+        if (!before) return null;
+        const changed = changedFields(FIELDS, before, changes);
+        if (changed.length === 0) return before;
+        const sets = changed.map((field, index) => `${COLUMNS[field]} = $${index + 2}`);
+        const [after] = await q.query<Project>(
+          `UPDATE projects SET ${sets.join(', ')} WHERE id = $1 RETURNING ${SELECTED}`,
+          [projectId, ...changed.map((field) => changes[field])],
+        );
+        await auditWithin(q, orgId, {
+          actor,
+          action: 'project.changed',
+          atMs: this.clock.nowMs(),
+          subject: projectId,
+          details: changesToAudit(changed, COLUMNS, before, changes),
+        });
+        return after ?? null;
       }),
     );
   }
@@ -79,8 +105,10 @@ export async function createProjectWithin(
   q: Queryable,
   orgId: string,
   fields: NewProject,
+  actor: Actor,
+  atMs: number,
 ): Promise<Project> {
-  const given = givenFields(fields);
+  const given = FIELDS.filter((field) => fields[field] !== undefined);
   const columns = ['org_id', 'id', ...given.map((field) => COLUMNS[field])];
   const places = columns.map((_, index) => `$${index + 1}`);
   const [row] = await q.query<Project>(
@@ -88,12 +116,14 @@ export async function createProjectWithin(
     [orgId, randomUUID(), ...given.map((field) => fields[field])],
   );
   if (!row) throw new Error('The project was not stored');
+  await auditWithin(q, orgId, {
+    actor,
+    action: 'project.created',
+    atMs,
+    subject: row.id,
+    details: { fields: given.map((field) => COLUMNS[field]) },
+  });
   return row;
-}
-
-function givenFields(changes: ProjectChanges): (keyof ProjectChanges)[] {
-  const fields = Object.keys(COLUMNS) as (keyof ProjectChanges)[];
-  return fields.filter((field) => changes[field] !== undefined);
 }
 
 async function saved(work: Promise<Project | null>): Promise<SavedProject> {

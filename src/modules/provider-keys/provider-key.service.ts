@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Provider } from '../../domain/routing/provider.js';
+import type { Actor } from '../../domain/subscription/actor.js';
+import type { Clock } from '../../platform/clock.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { auditWithin } from '../audit/audit-trail.js';
 import type { Principal } from '../api-keys/principal.js';
 
 /** A provider key as people see it. */
@@ -23,11 +26,12 @@ export class ProviderKeyService {
   constructor(
     private readonly database: Database,
     private readonly secretBox: SecretBox,
+    private readonly clock: Clock,
   ) {}
 
   /** Replaces the provider's key. */
-  async set(orgId: string, provider: Provider, secret: string): Promise<ProviderKey> {
-    return this.database.tenant(orgId, (q) => this.setWithin(q, orgId, provider, secret));
+  async set(orgId: string, provider: Provider, secret: string, actor: Actor): Promise<ProviderKey> {
+    return this.database.tenant(orgId, (q) => this.setWithin(q, orgId, provider, secret, actor));
   }
 
   /** As a part of a larger transaction that is scoped to the organization. */
@@ -36,10 +40,13 @@ export class ProviderKeyService {
     orgId: string,
     provider: Provider,
     secret: string,
+    actor: Actor,
   ): Promise<ProviderKey> {
     if (!isUsableKey(secret))
       throw new Error('Not a provider key: empty, too long, or not plain text');
-    await removeWithin(q, provider);
+    // Of two who set it at once the second waits, and replaces what the first one set.
+    await q.query('SELECT FROM organizations WHERE id = $1 FOR NO KEY UPDATE', [orgId]);
+    const replaced = await removeWithin(q, provider);
     const [row] = await q.query<ProviderKey>(
       `INSERT INTO provider_keys (org_id, id, provider, sealed, key_id, preview)
        VALUES ($1, $2, $3, $4, $5, $6) RETURNING ${COLUMNS}`,
@@ -53,6 +60,15 @@ export class ProviderKeyService {
       ],
     );
     if (!row) throw new Error('The provider key was not stored');
+    await auditWithin(q, orgId, {
+      actor,
+      action: 'provider_key.set',
+      atMs: this.clock.nowMs(),
+      subject: row.id,
+      oldValue: replaced,
+      newValue: row.id,
+      details: { provider },
+    });
     return row;
   }
 
@@ -65,8 +81,19 @@ export class ProviderKeyService {
   }
 
   /** False where the organization had none. The secret is gone for good, the row stays for the records that name it. */
-  async remove(orgId: string, provider: Provider): Promise<boolean> {
-    return this.database.tenant(orgId, (q) => removeWithin(q, provider));
+  async remove(orgId: string, provider: Provider, actor: Actor): Promise<boolean> {
+    return this.database.tenant(orgId, async (q) => {
+      const removed = await removeWithin(q, provider);
+      if (removed === null) return false;
+      await auditWithin(q, orgId, {
+        actor,
+        action: 'provider_key.removed',
+        atMs: this.clock.nowMs(),
+        subject: removed,
+        details: { provider },
+      });
+      return true;
+    });
   }
 
   /** The key in clear, for the one request at hand; null where the organization has none for the provider. */
@@ -94,11 +121,12 @@ export function isUsableKey(secret: string): boolean {
   return secret.length <= KEY_LENGTH_MAX && /^[\x21-\x7e]+$/.test(secret);
 }
 
-async function removeWithin(q: Queryable, provider: Provider): Promise<boolean> {
-  const rows = await q.query(
+/** The id of the key that is no more; null where there was none. */
+async function removeWithin(q: Queryable, provider: Provider): Promise<string | null> {
+  const [row] = await q.query<{ id: string }>(
     `UPDATE provider_keys SET revoked_at = now(), sealed = NULL
       WHERE provider = $1 AND revoked_at IS NULL RETURNING id`,
     [provider],
   );
-  return rows.length > 0;
+  return row?.id ?? null;
 }

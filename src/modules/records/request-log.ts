@@ -53,14 +53,21 @@ export interface LogTotals extends CallTotals {
 export class RequestLog {
   constructor(private readonly database: TenantReader) {}
 
-  /** Null where the project has no such request, or the id is none of Shunt's (UUIDv7). */
-  async find(orgId: string, projectId: string, requestId: string): Promise<CallRecord | null> {
+  /**
+   * Null where the project (or, with null for it, the organization) has no such request, or the id is none of
+   * Shunt's (UUIDv7).
+   */
+  async find(
+    orgId: string,
+    projectId: string | null,
+    requestId: string,
+  ): Promise<CallRecord | null> {
     const timeMs = timeOfRequestId(requestId);
     if (timeMs === null) return null;
     const [row] = await this.database.tenant(orgId, (q) =>
       q.query<CallRecord>(
         `SELECT ${COLUMNS} FROM request_log
-          WHERE org_id = $1 AND project_id = $2 AND request_id = $3
+          WHERE org_id = $1 AND ($2::uuid IS NULL OR project_id = $2) AND request_id = $3
             AND started_at BETWEEN to_timestamp($4::float8 / 1000) AND to_timestamp($5::float8 / 1000)
           ORDER BY revision DESC LIMIT 1`,
         [orgId, projectId, requestId, timeMs - ID_TIME_SLACK_MS, timeMs + ID_TIME_SLACK_MS],
@@ -69,10 +76,10 @@ export class RequestLog {
     return row ?? null;
   }
 
-  /** Newest first. `before`: the id of the last request of the page before; ignored where it is none. */
+  /** Newest first; of all projects where `projectId` is null. `before`: the id of the last request of the page before; ignored where it is none. */
   async recent(
     orgId: string,
-    projectId: string,
+    projectId: string | null,
     limit: number,
     before?: string,
   ): Promise<CallRecord[]> {
@@ -81,10 +88,12 @@ export class RequestLog {
       beforeMs === null
         ? ''
         : 'AND (started_at, request_id) < (to_timestamp($4::float8 / 1000), $5::uuid)';
+    // Two statements and not one with OR, so that each has its index.
+    const ofProject = projectId === null ? 'AND $2::uuid IS NULL' : 'AND project_id = $2';
     return this.database.tenant(orgId, (q) =>
       q.query<CallRecord>(
         `SELECT ${COLUMNS} FROM request_log
-          WHERE org_id = $1 AND project_id = $2 ${older}
+          WHERE org_id = $1 ${ofProject} ${older}
           ORDER BY started_at DESC, request_id DESC LIMIT $3`,
         [
           orgId,

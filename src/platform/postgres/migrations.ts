@@ -5,6 +5,11 @@ import { PriceVersions1763600200000 } from '../../../migrations/1763600200000-pr
 import { AuditLog1763700000000 } from '../../../migrations/1763700000000-audit-log.js';
 import { Subscriptions1763700100000 } from '../../../migrations/1763700100000-subscriptions.js';
 import { Outbox1763700200000 } from '../../../migrations/1763700200000-outbox.js';
+import { Accounts1763700300000 } from '../../../migrations/1763700300000-accounts.js';
+import { Observation1763700500000 } from '../../../migrations/1763700500000-observation.js';
+import { Billing1763700600000 } from '../../../migrations/1763700600000-billing.js';
+import { Operators1763700700000 } from '../../../migrations/1763700700000-operators.js';
+import { Leaving1763700800000 } from '../../../migrations/1763700800000-leaving.js';
 
 /** Every migration, oldest first. A list and not a glob: what is built is what runs. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -14,4 +19,9 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   AuditLog1763700000000,
   Subscriptions1763700100000,
   Outbox1763700200000,
+  Accounts1763700300000,
+  Observation1763700500000,
+  Billing1763700600000,
+  Operators1763700700000,
+  Leaving1763700800000,
 ];

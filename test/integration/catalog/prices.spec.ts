@@ -18,6 +18,7 @@ import { systemClock } from '../../../src/platform/clock.js';
 import type { Database } from '../../../src/platform/postgres/database.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
 import { testDatabase, type TestDatabase, type TestTenant } from '../../support/postgres.js';
+import { ACTOR } from '../../support/tenants.js';
 
 const DAY_MS = 86_400_000;
 const TODAY_MS = Math.floor(Date.now() / DAY_MS) * DAY_MS;
@@ -28,7 +29,7 @@ const stops: (() => Promise<void> | void)[] = [];
 
 beforeAll(async () => {
   db = await testDatabase();
-  agreements = new NegotiatedPriceService(db.database);
+  agreements = new NegotiatedPriceService(db.database, systemClock);
 });
 afterAll(async () => {
   for (const stop of stops.toReversed()) await stop();
@@ -117,7 +118,7 @@ describe('price versions', () => {
 describe('negotiated prices', () => {
   test('are never changed, and go only with what the owner of the schema removes', async () => {
     const tenant = await db.createTenant();
-    await agreements.enter(tenant.orgId, agreed(1n), 'test');
+    await agreements.enter(tenant.orgId, agreed(1n), ACTOR);
     const asRuntime = (sql: string) => db.database.tenant(tenant.orgId, (q) => q.query(sql));
     const asOwner = (sql: string) => db.owner.tenant(tenant.orgId, (q) => q.query(sql));
     for (const sql of [
@@ -135,7 +136,7 @@ describe('negotiated prices', () => {
 
   test('are seen and entered by their organization alone, through table, view and look-up', async () => {
     const [a, b] = [await db.createTenant(), await db.createTenant()];
-    await agreements.enter(a.orgId, agreed(1n), 'test');
+    await agreements.enter(a.orgId, agreed(1n), ACTOR);
     for (const relation of ['negotiated_prices', 'live_negotiated_prices']) {
       const select = `SELECT org_id FROM ${relation}`;
       expect(await db.database.query(select)).toEqual([]);
@@ -185,13 +186,17 @@ describe('negotiated prices', () => {
     const days = [-30, -20, 0, 10];
     for (const offset of days) {
       const effectiveFromMs = TODAY_MS + offset * DAY_MS;
-      await agreements.enter(tenant.orgId, agreed(BigInt(100 + offset), { effectiveFromMs }), 't');
+      await agreements.enter(
+        tenant.orgId,
+        agreed(BigInt(100 + offset), { effectiveFromMs }),
+        ACTOR,
+      );
     }
     // A correction counts from its day on; what it corrects is not needed any more.
     const correction = agreed(111n, {
       tiers: [{ abovePromptTokens: 5, prices: { inputTokens: 7n } }],
     });
-    const result = await agreements.enter(tenant.orgId, correction, 'test');
+    const result = await agreements.enter(tenant.orgId, correction, ACTOR);
     expect(result).toMatchObject({ kind: 'entered', agreement: { revision: 1 } });
 
     const prices = await held(await directoryOn(db.database), tenant);
@@ -219,7 +224,7 @@ describe('negotiated prices', () => {
     const replicas = [await directoryOn(db.database), await directoryOn(other)];
     const tenant = await db.createTenant();
     for (const replica of replicas) expect(await held(replica, tenant)).toEqual([]);
-    await agreements.enter(tenant.orgId, agreed(5n), 'test');
+    await agreements.enter(tenant.orgId, agreed(5n), ACTOR);
     await expect
       .poll(
         () => Promise.all(replicas.map(async (replica) => (await held(replica, tenant)).length)),
@@ -234,7 +239,7 @@ describe('negotiated prices', () => {
   test('entered at the same time for the same day are revisions of it, none lost', async () => {
     const { orgId } = await db.createTenant();
     await Promise.all(
-      [1n, 2n, 3n, 4n].map((price) => agreements.enter(orgId, agreed(price), 'test')),
+      [1n, 2n, 3n, 4n].map((price) => agreements.enter(orgId, agreed(price), ACTOR)),
     );
     const revisions = (await agreements.list(orgId)).map(({ revision }) => revision);
     expect(revisions).toEqual([3, 2, 1, 0]);
@@ -243,11 +248,11 @@ describe('negotiated prices', () => {
   test('are bounded, so that none is left out of a look-up; a correction always fits', async () => {
     const tenant = await db.createTenant();
     await insertMany(tenant, NEGOTIATED_PRICES_MAX - 1);
-    const entered = await agreements.enter(tenant.orgId, agreed(1n), 'test');
+    const entered = await agreements.enter(tenant.orgId, agreed(1n), ACTOR);
     expect(entered.kind).toBe('entered');
     const another = agreed(1n, { model: 'gpt-4o' });
-    expect(await agreements.enter(tenant.orgId, another, 'test')).toEqual({ kind: 'too_many' });
-    const corrected = await agreements.enter(tenant.orgId, agreed(2n), 'test');
+    expect(await agreements.enter(tenant.orgId, another, ACTOR)).toEqual({ kind: 'too_many' });
+    const corrected = await agreements.enter(tenant.orgId, agreed(2n), ACTOR);
     expect(corrected).toMatchObject({ agreement: { revision: 1 } });
     const rows = await lookedUp(tenant);
     expect(rows).toHaveLength(NEGOTIATED_PRICES_MAX);
@@ -259,12 +264,12 @@ describe('negotiated prices', () => {
 
   test('are not entered for an organization that does not exist', async () => {
     const nobody = '00000000-0000-4000-8000-000000000000';
-    expect(await agreements.enter(nobody, agreed(1n), 'test')).toEqual({ kind: 'not_found' });
+    expect(await agreements.enter(nobody, agreed(1n), ACTOR)).toEqual({ kind: 'not_found' });
   });
 
   test('that this version cannot read are left out and keep no key from being known', async () => {
     const tenant = await db.createTenant();
-    await agreements.enter(tenant.orgId, agreed(1n), 'test');
+    await agreements.enter(tenant.orgId, agreed(1n), ACTOR);
     await db.database.tenant(tenant.orgId, (q) =>
       q.query(
         `INSERT INTO negotiated_prices (org_id, provider, model, effective_from, prices, entered_by)
@@ -280,8 +285,9 @@ describe('negotiated prices', () => {
 describe('the commands', () => {
   const run = async (name: string, options: Arguments['options']) => {
     const session = {
-      organizations: new OrganizationService(db.database, db.secretBox),
+      organizations: new OrganizationService(db.database, db.secretBox, systemClock),
       negotiatedPrices: agreements,
+      actor: { kind: 'command', name: 'test' },
     } as Session;
     const command = priceCommands.find((candidate) => candidate.name === name);
     if (command === undefined) throw new Error(name);
@@ -309,7 +315,7 @@ describe('the commands', () => {
         { model: 'gpt-5.4', abovePromptTokens: 272_000 },
       ],
       agreements: [
-        { revision: 1, state: 'in force', prices: { input: '1.10' }, enteredBy: 'command line' },
+        { revision: 1, state: 'in force', prices: { input: '1.10' }, enteredBy: 'command test' },
         { revision: 0, state: 'replaced', prices: { input: '1.200000001', output: '4.80' } },
       ],
     });
