@@ -53,6 +53,7 @@ module.exports = {
     fence('catalog', '@pydantic/genai-prices', '(^|/)src/modules/catalog/'),
     fence('tokenizer', 'tiktoken', '(^|/)src/modules/tokenizer/'),
     fence('queue', 'bullmq|@nestjs/bullmq', '(^|/)src/(platform/queue|jobs)/'),
+    fence('resilience', 'opossum', '(^|/)src/modules/resilience/'),
     fence('mail', 'nodemailer', '(^|/)src/modules/mail/'),
     fence('billing', '@paddle/paddle-node-sdk', '(^|/)src/modules/billing/'),
     fence('totp', 'otplib', '(^|/)src/platform/crypto/totp'),

@@ -5,10 +5,10 @@ import { GatewayMetrics } from './gateway/gateway.metrics.js';
 import { GatewayPipeline } from './gateway/gateway.pipeline.js';
 import { PASSTHROUGH_LIMITS, type UpstreamLimits } from './gateway/stages/forward.js';
 import { Upstreams } from './gateway/upstreams.js';
-import { PrincipalDirectory } from './modules/api-keys/principal-directory.js';
+import type { PrincipalDirectory } from './modules/api-keys/principal-directory.js';
 import { bootstrap, type BootstrapResult } from './modules/bootstrap/bootstrap.js';
 import { checkEncryptionKey } from './modules/bootstrap/encryption-check.js';
-import { buildCatalog } from './modules/catalog/catalog.js';
+import { buildCatalog, type Catalog } from './modules/catalog/catalog.js';
 import { PriceBook } from './modules/catalog/price-book.js';
 import { snapshotCatalog } from './modules/catalog/price-versions.store.js';
 import { createShadow } from './modules/classifier/shadow.js';
@@ -16,6 +16,9 @@ import { LeasedRequestLimiter } from './modules/limits/leased-request-limiter.js
 import { LocalRequestLimiter } from './modules/limits/local-request-limiter.js';
 import { RedisLeaseStore } from './modules/limits/redis-lease-store.js';
 import type { RequestLimiter } from './modules/limits/request-limiter.js';
+import { JobRunner } from './jobs/job-runner.js';
+import { JOB_INTERVALS, jobTable, type Job, type JobIntervals } from './jobs/job-table.js';
+import { mailMetrics } from './modules/mail/mail-metrics.js';
 import { CallRecorder } from './modules/records/call-recorder.js';
 import { PartitionKeeper } from './modules/records/partition-keeper.js';
 import { TokenEstimator } from './modules/tokenizer/token-estimator.js';
@@ -23,10 +26,11 @@ import type { Probe } from './operations/readiness.js';
 import { systemClock } from './platform/clock.js';
 import { SecretBox } from './platform/crypto/secret-box.js';
 import { Database } from './platform/postgres/database.js';
-import { openDatabase } from './platform/postgres/open-database.js';
+import { openDatabase, type OpenedDatabase } from './platform/postgres/open-database.js';
 import { RedisConnection } from './platform/redis/redis-connection.js';
 import type { Logger } from './platform/telemetry/logger.js';
 import { Metrics } from './platform/telemetry/metrics.js';
+import { readLastRun, startPropagation, type LastRun } from './propagation.js';
 import { startSandbox } from './sandbox/server.js';
 import { createServices, type Services } from './services.js';
 
@@ -43,6 +47,11 @@ export interface Engine {
   readonly probes: Readonly<Record<string, Probe>>;
   /** What the first start made; null at every later one. */
   readonly bootstrapped: BootstrapResult | null;
+  /**
+   * Resolves once the database is there, migrated and usable, with what the first start made: at once, unless this
+   * replica started without it. Work that cannot do anything without it begins then.
+   */
+  readonly databaseReady: Promise<BootstrapResult | null>;
   stop(): Promise<void>;
 }
 
@@ -62,6 +71,7 @@ export async function startEngine(
   config: AppConfig,
   logger: Logger,
   limits: UpstreamLimits = PASSTHROUGH_LIMITS,
+  jobIntervals: JobIntervals = JOB_INTERVALS,
 ): Promise<Engine> {
   const closers: Closers = [];
   const start: Start = { config, logger, metrics: new Metrics(), closers };
@@ -69,74 +79,161 @@ export async function startEngine(
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
-    const { metrics } = start;
-    metrics.collectProcess();
-    const opened = await openDatabase(config, logger);
-    closers.push(() => opened.close());
-    const { database } = opened;
-    const secretBox = new SecretBox(config.encryptionKeys);
-    const catalog = buildCatalog();
-    await snapshotCatalog(database, catalog);
-    await checkEncryptionKey(database, secretBox);
-    const bootstrapped = await bootstrap({ database, secretBox, config });
-    const recorder = startRecorder(start, database);
-    const principals = await startDirectory(start, opened.runtimeUrl, secretBox);
-    const { limiter, probe } = startLimiter(start);
-    const upstreams = await openUpstreams(start, limits);
-    const estimator = startEstimator(start);
-    const accountant = new CallAccountant({
-      records: recorder,
-      prices: new PriceBook(catalog),
-      shadow: createShadow(metrics),
-      estimator,
-      metrics: new GatewayMetrics(metrics),
-      logger,
-    });
-    const services = createServices({ config, database, secretBox, clock: systemClock, logger });
-    const pipeline = new GatewayPipeline({
-      findPrincipal: (token) => principals.find(token),
-      takePermit: ({ orgId, requestsPerMinute }) =>
-        limiter.take(orgId, requestsPerMinute ?? config.defaultRequestsPerMinute),
-      upstreamOf: (provider, sandbox) => upstreams.of(provider, sandbox),
-      openKey: (principal, provider) => services.providerKeys.open(principal, provider),
-      accountant,
-      limits,
-      bodies: new BodyBudget(),
-    });
-    const probes = { postgres: () => database.ping(), ...probe };
-    return {
-      config,
-      database,
-      metrics,
-      principals,
-      pipeline,
-      accountant,
-      recorder,
-      services,
-      probes,
-      bootstrapped,
-      stop,
-    };
+    const parts = await startParts(start, limits);
+    const { services, databaseReady, runtimeUrl } = parts;
+    startJobs(start, runtimeUrl, databaseReady, jobTable(services, jobIntervals));
+    return { ...parts, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-/** Look-ups of keys have connections of their own: batches of records must not delay them, nor a revocation. */
-const DIRECTORY_POOL = { poolSize: 4, statementTimeoutMs: 2_000, connectTimeoutMs: 2_000 };
+async function startParts(
+  start: Start,
+  limits: UpstreamLimits,
+): Promise<Omit<Engine, 'stop'> & Pick<Foundation, 'runtimeUrl'>> {
+  const { config, logger, metrics, closers } = start;
+  metrics.collectProcess();
+  const foundation = await layFoundation(start);
+  const { secretBox, database, lookups, catalog, bootstrapped, databaseReady } = foundation;
+  const recorder = startRecorder(start, database, databaseReady);
+  const redis = openRedis(start);
+  const { principals, right } = await startPropagation({
+    config,
+    logger,
+    secretBox,
+    lookups,
+    database,
+    redis,
+    lastRun: foundation.lastRun,
+    degraded: !foundation.connected,
+    closers,
+  });
+  const limiter = startLimiter(start, redis);
+  const upstreams = await openUpstreams(start, limits);
+  const accountant = startAccountant(start, recorder, catalog);
+  const services = createServices({ config, database, secretBox, clock: systemClock, logger });
+  closers.push(() => services.operatorSignIn.flush());
+  closers.push(() => services.failedSignIns.close());
+  services.mail.observe(mailMetrics(metrics));
+  closers.push(() => services.mail.close());
+  const pipeline = new GatewayPipeline({
+    findPrincipal: (token) => principals.find(token),
+    takePermit: ({ orgId, requestsPerMinute }) =>
+      limiter.take(orgId, requestsPerMinute ?? config.defaultRequestsPerMinute),
+    upstreamOf: (provider, sandbox) => upstreams.of(provider, sandbox),
+    openKey: (principal, provider) => services.providerKeys.open(principal, provider),
+    mayRoute: (standing) => right.mayRoute(standing),
+    accountant,
+    limits,
+    bodies: new BodyBudget(),
+  });
+  const probes = { postgres: () => database.ping(), ...redisProbe(redis) };
+  return {
+    config,
+    database,
+    metrics,
+    principals,
+    pipeline,
+    accountant,
+    recorder,
+    services,
+    probes,
+    bootstrapped,
+    databaseReady,
+    runtimeUrl: foundation.runtimeUrl,
+  };
+}
 
-async function startDirectory(
-  { config, logger, closers }: Start,
-  url: string,
-  secretBox: SecretBox,
-): Promise<PrincipalDirectory> {
-  const database = await Database.connect({ url, logger, ...DIRECTORY_POOL });
-  closers.push(() => database.close());
-  const principals = new PrincipalDirectory(database, secretBox, systemClock, logger, config);
-  await principals.start();
-  closers.push(() => principals.stop());
-  return principals;
+/**
+ * Look-ups of keys have connections of their own: batches of records must not delay them, nor a revocation. One more
+ * than look-ups can take is for following changes, and one in case that a look hangs.
+ */
+const LOOKUP_POOL = { poolSize: 8, statementTimeoutMs: 2_000, connectTimeoutMs: 2_000 };
+
+interface Settling {
+  readonly config: AppConfig;
+  readonly database: Database;
+  readonly lookups: Database;
+  readonly secretBox: SecretBox;
+  readonly catalog: Catalog;
+}
+
+interface Foundation extends Settling {
+  readonly lastRun: LastRun;
+  readonly connected: boolean;
+  readonly runtimeUrl: string;
+  readonly bootstrapped: BootstrapResult | null;
+  readonly databaseReady: Promise<BootstrapResult | null>;
+}
+
+/** The database, usable; or away, where the last run left enough to serve without it for now. */
+async function layFoundation({ config, logger, closers }: Start): Promise<Foundation> {
+  const secretBox = new SecretBox(config.encryptionKeys);
+  const lastRun = await readLastRun(config, secretBox, logger);
+  const opened = await openDatabase(config, logger, { mayBeAway: lastRun.usable });
+  closers.push(() => opened.close());
+  const { database, connected, runtimeUrl } = opened;
+  const lookups = Database.unconnected({ url: runtimeUrl, logger, ...LOOKUP_POOL });
+  closers.push(() => lookups.close());
+  const parts = { config, database, lookups, secretBox, catalog: buildCatalog() };
+  const settle = () => settleDatabase(parts);
+  const bootstrapped = connected ? await settle() : null;
+  const databaseReady = connected
+    ? Promise.resolve(bootstrapped)
+    : settledLater(opened, settle, logger);
+  return { ...parts, lastRun, connected, runtimeUrl, bootstrapped, databaseReady };
+}
+
+/** What a connected database needs before it can be worked with; may be tried again where it failed. */
+async function settleDatabase(parts: Settling): Promise<BootstrapResult | null> {
+  const { config, database, lookups, secretBox, catalog } = parts;
+  await snapshotCatalog(database, catalog);
+  await checkEncryptionKey(database, secretBox);
+  const bootstrapped = await bootstrap({ database, secretBox, clock: systemClock, config });
+  if (!lookups.isOpen) await lookups.open();
+  return bootstrapped;
+}
+
+async function settledLater(
+  opened: OpenedDatabase,
+  settle: () => Promise<BootstrapResult | null>,
+  logger: Logger,
+): Promise<BootstrapResult | null> {
+  let bootstrapped: BootstrapResult | null = null;
+  await opened.connectLater(async () => {
+    // What an attempt made that failed afterwards is not made again, and must be shown all the same.
+    bootstrapped = (await settle()) ?? bootstrapped;
+  });
+  logger.info('Postgres answers: this replica is a normal one from now on');
+  return bootstrapped;
+}
+
+function startAccountant(start: Start, records: CallRecorder, catalog: Catalog): CallAccountant {
+  const { metrics, logger } = start;
+  return new CallAccountant({
+    records,
+    prices: new PriceBook(catalog),
+    shadow: createShadow(metrics),
+    estimator: startEstimator(start),
+    metrics: new GatewayMetrics(metrics),
+    logger,
+  });
+}
+
+/** Jobs need the database: where it is away, they begin once it is there. */
+function startJobs(
+  { config, logger, metrics, closers }: Start,
+  runtimeUrl: string,
+  databaseReady: Promise<unknown>,
+  jobs: readonly Job[],
+): void {
+  if (config.role === 'gateway') return;
+  const server = { redisUrl: config.redisUrl, runtimeUrl };
+  const runner = new JobRunner({ server, jobs, clock: systemClock, metrics, logger });
+  void databaseReady.then(() => runner.start());
+  closers.push(() => runner.stop());
 }
 
 function startEstimator({ metrics, closers }: Start): TokenEstimator {
@@ -153,6 +250,7 @@ function startEstimator({ metrics, closers }: Start): TokenEstimator {
 function startRecorder(
   { config, logger, metrics, closers }: Start,
   database: Database,
+  databaseReady: Promise<unknown>,
 ): CallRecorder {
   const recorder = new CallRecorder({
     dataDir: config.dataDir,
@@ -164,7 +262,7 @@ function startRecorder(
   });
   recorder.run();
   const partitions = new PartitionKeeper(database, systemClock, metrics, logger);
-  void partitions.start();
+  void databaseReady.then(() => partitions.start());
   closers.push(async () => {
     partitions.stop();
     await recorder.close(FLUSH_MS_MAX);
@@ -172,22 +270,27 @@ function startRecorder(
   return recorder;
 }
 
-function startLimiter({ config, logger, closers }: Start): {
-  limiter: RequestLimiter;
-  probe: Readonly<Record<string, Probe>>;
-} {
-  if (config.redisUrl === null) return { limiter: new LocalRequestLimiter(systemClock), probe: {} };
+function openRedis({ config, logger, closers }: Start): RedisConnection | null {
+  if (config.redisUrl === null) return null;
   const redis = new RedisConnection(config.redisUrl, logger);
-  const limiter = new LeasedRequestLimiter(systemClock, new RedisLeaseStore(redis));
-  limiter.start();
-  closers.push(async () => {
-    await limiter.stop();
-    await redis.close();
-  });
+  closers.push(() => redis.close());
+  return redis;
+}
+
+function redisProbe(redis: RedisConnection | null): Readonly<Record<string, Probe>> {
+  if (redis === null) return {};
   const probe = async (): Promise<void> => {
     if (!(await redis.ping())) throw new Error('Redis does not answer');
   };
-  return { limiter, probe: { redis: probe } };
+  return { redis: probe };
+}
+
+function startLimiter({ closers }: Start, redis: RedisConnection | null): RequestLimiter {
+  if (redis === null) return new LocalRequestLimiter(systemClock);
+  const limiter = new LeasedRequestLimiter(systemClock, new RedisLeaseStore(redis));
+  limiter.start();
+  closers.push(() => limiter.stop());
+  return limiter;
 }
 
 /** The sandbox runs beside the real providers, for the organization that has no provider key yet. */

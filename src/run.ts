@@ -16,6 +16,10 @@ export async function run(): Promise<void> {
   const asked = askedToEnd();
   const app = await start(config, logger);
   process.stdout.write(welcome(app.origin, app.engine.bootstrapped));
+  void app.engine.databaseReady.then((made) => {
+    // A replica that started without its database, and then found a fresh one.
+    if (made !== app.engine.bootstrapped) process.stdout.write(welcome(app.origin, made));
+  });
   void asked.then((signal) => end(app, logger, signal));
 }
 
@@ -45,7 +49,7 @@ function readConfig(): AppConfig {
 async function start(config: AppConfig, logger: Logger): Promise<App> {
   try {
     const app = await startApp(config, logger);
-    logger.info({ origin: app.origin }, 'ready');
+    logger.info({ origin: app.origin, adminOrigin: app.adminOrigin }, 'ready');
     return app;
   } catch (error) {
     if (!(error instanceof FailedFirstStart)) return exitWith(error);

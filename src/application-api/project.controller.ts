@@ -15,7 +15,7 @@ export class ProjectController {
       project_id: principal.projectId,
       organization_id: principal.orgId,
       api_key_id: principal.apiKeyId,
-      mode: principal.status,
+      mode: principal.standing.status,
       strict: principal.strict,
       default_model: principal.defaultModel,
       providers,

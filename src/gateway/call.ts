@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Pool } from 'undici';
+import type { SubscriptionStatus } from '../domain/subscription/status.js';
 import type { Principal } from '../modules/api-keys/principal.js';
 import type { Route } from '../modules/providers/routes.js';
 import type { Decision } from '../modules/records/call-record.js';
@@ -29,6 +30,8 @@ export interface Arrival {
 /** Its caller is known. */
 export interface Authenticated extends Arrival {
   readonly principal: Principal;
+  /** The organization's status when the call came in; it stays the call's, whatever becomes of the organization's. */
+  readonly mode: SubscriptionStatus;
 }
 
 /** It is within limits and policy, and its body (where it must be read) is in memory. */

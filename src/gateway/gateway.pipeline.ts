@@ -92,7 +92,7 @@ export class GatewayPipeline {
     const authentication = found instanceof Promise ? await found : found;
     switch (authentication.kind) {
       case 'known':
-        return { ...arrival, principal: authentication.principal };
+        return authenticated(arrival, authentication.principal);
       case 'revoked':
         return new Refusal('revoked_key');
       case 'unknown':
@@ -126,4 +126,8 @@ export class GatewayPipeline {
       refuse(call.req, call.res, envelope, refusal),
     );
   }
+}
+
+function authenticated(arrival: Arrival, principal: Principal): Authenticated {
+  return { ...arrival, principal, mode: principal.standing.status };
 }

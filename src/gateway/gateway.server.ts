@@ -28,11 +28,12 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
 /**
  * One listener for the gateway and everything else. The gateway's paths go straight to the pipeline, before the
- * framework: it reads bodies, writes answers and measures its cost itself (docs/decisions/0002).
+ * framework: it reads bodies, writes answers and measures its cost itself (docs/decisions/0002). Without a pipeline it
+ * forwards no calls: the operators' own listener.
  */
 export function createGatewayServer(
   config: AppConfig,
-  pipeline: GatewayPipeline,
+  pipeline: GatewayPipeline | null,
   logger: Logger,
   others: Handler,
 ): Server {
@@ -40,13 +41,13 @@ export function createGatewayServer(
   const needsHttps = config.production && config.tls === null;
   const onRequest: Handler = (req, res) => {
     const target = req.url ?? '/';
-    const mount = mountOf(target);
+    const mount = pipeline === null ? null : mountOf(target);
     if (needsHttps && !proxies.saysHttps(req) && !PROBES.test(target)) {
       const call = { requestId: randomUUIDv7(), envelope: mount?.envelope ?? 'openai' };
       logger.debug({ requestId: call.requestId, code: 'tls_required' }, 'call turned away');
       return refuse(req, res, call, new Refusal('tls_required'));
     }
-    if (mount === null) return serveOther(req, res, others);
+    if (mount === null || pipeline === null) return serveOther(req, res, others);
     pipeline.handle(req, res).catch((error: unknown) => {
       logger.error({ err: safeError(error) }, 'a call could not even be refused');
       res.destroy();

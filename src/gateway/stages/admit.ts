@@ -9,7 +9,7 @@ import { BODY_BYTES_MAX, declaredLength, readBody } from './read-body.js';
 
 /** Policy, before anything is forwarded: what an owner, admin or operator has switched off, or not allowed. */
 export async function admit(call: Authenticated, budget: BodyBudget): Promise<Admitted | Refusal> {
-  const refusal = refuseByStatus(call.principal) ?? refuseByRoute(call);
+  const refusal = refuseByStatus(call) ?? refuseByRoute(call);
   if (refusal !== null) return refusal;
   const limit = call.principal.bodyLimitBytes ?? BODY_BYTES_MAX;
   if (!mustRead(call)) {
@@ -33,8 +33,8 @@ export async function admit(call: Authenticated, budget: BodyBudget): Promise<Ad
   );
 }
 
-function refuseByStatus(principal: Principal): Refusal | null {
-  if (principal.status === 'suspended') return new Refusal('organization_suspended');
+function refuseByStatus({ mode, principal }: Authenticated): Refusal | null {
+  if (mode === 'suspended') return new Refusal('organization_suspended');
   return principal.projectDisabled ? new Refusal('project_disabled') : null;
 }
 

@@ -53,7 +53,7 @@ export function answerHeaders(call: Planned, synthetic: boolean): string[] {
     'x-shunt-decision',
     call.decision,
     'x-shunt-mode',
-    call.principal.status,
+    call.mode,
   ];
   if (synthetic) headers.push('x-shunt-synthetic', 'true');
   if (call.model !== null) headers.push('x-shunt-requested-model', headerValue(call.model));

@@ -1,5 +1,8 @@
 import type { Provider } from '../../domain/routing/provider.js';
+import { routesIn } from '../../domain/subscription/status.js';
 import type { Principal } from '../../modules/api-keys/principal.js';
+import type { Standing } from '../../modules/api-keys/standing.js';
+import type { Decision } from '../../modules/records/call-record.js';
 import type { Admitted, Planned, Upstream } from '../call.js';
 import { inject } from '../body/splice.js';
 import { connectionNames, HOP_BY_HOP } from './hop-by-hop.js';
@@ -9,9 +12,11 @@ export interface PlanContext {
   upstreamOf(provider: Provider, sandbox: boolean): Upstream;
   /** The provider key in the clear, for this request alone; null where there is none. */
   openKey(principal: Principal, provider: Provider): string | null;
+  /** Asked once per call, as late as possible: false once a hold, a switch or the end of the lease has come. */
+  mayRoute(standing: Standing): boolean;
 }
 
-/** Decides what is sent where. Outside `active` and `past_due` that is always what the client asked for. */
+/** Decides what is sent where. As yet that is always what the client asked for. */
 export function plan(call: Admitted, context: PlanContext): Planned {
   const { principal, route } = call;
   const usesSandbox = principal.sandbox && principal.providerKeys[route.provider] === undefined;
@@ -21,12 +26,17 @@ export function plan(call: Admitted, context: PlanContext): Planned {
   if (injection !== null) call.payload!.replace(inject(call.payload!.plain, injection));
   return {
     ...call,
-    decision: 'passthrough',
+    decision: decide(call, context),
     servedModel: call.model,
     upstream: context.upstreamOf(route.provider, usesSandbox),
     headers: forwardedHeaders(call, key ?? '', injection !== null),
     injected: injection !== null,
   };
+}
+
+/** Without evidence the router abstains: the requested model serves. It has a say only in a status that routes. */
+function decide({ mode, principal }: Admitted, context: PlanContext): Decision {
+  return routesIn(mode) && context.mayRoute(principal.standing) ? 'abstain' : 'passthrough';
 }
 
 /** The sandbox asks for a key, as the providers do, and takes any. */

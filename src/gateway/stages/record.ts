@@ -85,7 +85,7 @@ function identity(call: Authenticated) {
     retention_class: principal.retentionClass,
     provider: route.provider,
     operation: route.operation,
-    mode: principal.status,
+    mode: call.mode,
   };
 }
 

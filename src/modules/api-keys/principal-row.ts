@@ -8,6 +8,7 @@ import { hashKeyAad } from '../organizations/hash-key.js';
 import type { RetentionClass } from '../records/call-record.js';
 import type { AllowList } from '../../domain/policy/allow-lists.js';
 import type { Authentication, Principal, SealedProviderKey } from './principal.js';
+import type { Standings } from './standing.js';
 
 export const REVOKED: Authentication = Object.freeze({ kind: 'revoked' });
 export const UNKNOWN: Authentication = Object.freeze({ kind: 'unknown' });
@@ -43,15 +44,19 @@ export interface PrincipalRow {
 /** A key that is in memory: its answer, and until when and up to which change of its organization that holds. */
 export interface KnownKey {
   readonly orgId: string;
-  readonly version: number;
+  /** Made older than every other where the database's own counter began anew. */
+  version: number;
   /** Infinity for a key without an end. */
   readonly expiresAtMs: number;
   readonly answer: Authentication;
+  /** As it was read, for the snapshot on disk; null where the key is gone, or nothing of it may be kept. */
+  readonly row: PrincipalRow | null;
 }
 
 export interface PrincipalTerms {
   readonly secretBox: SecretBox;
   readonly production: boolean;
+  readonly standings: Standings;
 }
 
 /** Throws a `SecretBoxError` where the organization's key cannot be opened. */
@@ -63,9 +68,10 @@ export function knownKeyOf(row: PrincipalRow, terms: PrincipalTerms): KnownKey {
     expiresAtMs: row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY,
   };
   // Without its hash key an organization was shredded: nothing may be recorded for it any more.
-  if (row.revoked_at !== null || hashKeySealed === null) return { ...about, answer: REVOKED };
+  if (hashKeySealed === null) return { ...about, answer: REVOKED, row: null };
+  if (row.revoked_at !== null) return { ...about, answer: REVOKED, row };
   const principal = principalOf(row, hashKeySealed, terms);
-  return { ...about, answer: Object.freeze({ kind: 'known', principal }) };
+  return { ...about, answer: Object.freeze({ kind: 'known', principal }), row };
 }
 
 function principalOf(row: PrincipalRow, hashKeySealed: Buffer, terms: PrincipalTerms): Principal {
@@ -74,7 +80,12 @@ function principalOf(row: PrincipalRow, hashKeySealed: Buffer, terms: PrincipalT
     apiKeyId: row.api_key_id,
     orgId: row.org_id,
     projectId: row.project_id,
-    status: row.status,
+    standing: terms.standings.of({
+      orgId: row.org_id,
+      version: Number(row.version),
+      status: row.status,
+      hold: row.routing_hold,
+    }),
     retentionClass: row.retention_class,
     requestsPerMinute: row.requests_per_minute,
     orgAllow: allowLists(row.org_providers, row.org_models),

@@ -2,8 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
 import type { AllowList } from '../../domain/policy/allow-lists.js';
 import type { Provider } from '../../domain/routing/provider.js';
-import type { SubscriptionStatus } from '../../domain/subscription/status.js';
 import type { RetentionClass } from '../records/call-record.js';
+import type { Standing } from './standing.js';
 
 /** A provider key as it is kept: sealed with AES-256-GCM, bound to organization and provider. */
 export interface SealedProviderKey {
@@ -12,12 +12,16 @@ export interface SealedProviderKey {
   readonly sealed: Buffer;
 }
 
-/** The authenticated caller, with everything the hot path must know about it; frozen, shared by concurrent calls. */
+/**
+ * The authenticated caller, with everything the hot path must know about it; frozen (but for the organization's
+ * standing), shared by concurrent calls.
+ */
 export interface Principal {
   readonly apiKeyId: string;
   readonly orgId: string;
   readonly projectId: string;
-  readonly status: SubscriptionStatus;
+  /** Live: the same object for every key of the organization, changed in place. */
+  readonly standing: Standing;
   readonly retentionClass: RetentionClass;
   /** Calls per minute that an operator set for the organization; null takes the default. */
   readonly requestsPerMinute: number | null;

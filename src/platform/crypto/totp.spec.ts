@@ -8,6 +8,7 @@ test('a code works once: not again with its own step as the last one', async () 
   const step = await totpStep(secret, code, 0);
   expect(step).toBeGreaterThan(0);
   expect(await totpStep(secret, code, step!)).toBeNull();
+  expect(await totpStep(secret, code, step! + 1_000)).toBeNull();
 });
 
 test('a wrong, short, long or empty code is refused and throws nothing', async () => {

@@ -34,15 +34,29 @@ const CLOSE_TIMEOUT_MS = 5_000;
 export class Database implements Queryable {
   readonly #source: DataSource;
   readonly #listener: NotificationListener;
+  readonly #role: string | null;
   #closing = false;
 
-  private constructor(source: DataSource, listener: NotificationListener) {
+  private constructor(source: DataSource, listener: NotificationListener, role: string | null) {
     this.#source = source;
     this.#listener = listener;
+    this.#role = role;
   }
 
   /** Connects once, to know that the login and its role work; later losses heal by themselves. */
   static async connect(options: DatabaseOptions): Promise<Database> {
+    const database = Database.unconnected(options);
+    try {
+      await database.open();
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+    return database;
+  }
+
+  /** One whose queries all find the database away, until `open` has succeeded. */
+  static unconnected(options: DatabaseOptions): Database {
     const role = options.role === undefined ? RUNTIME_ROLE : options.role;
     const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
     const url = withSettings(options.url, {
@@ -61,15 +75,24 @@ export class Database implements Queryable {
       poolErrorHandler: (error: unknown) => database.#idleLost(options.logger, error),
       extra: { query_timeout: statementTimeoutMs + READ_GRACE_MS, keepAlive: true },
     });
-    const database: Database = new Database(source, new NotificationListener(url, options.logger));
+    const listener = new NotificationListener(url, options.logger);
+    const database: Database = new Database(source, listener, role);
+    return database;
+  }
+
+  get isOpen(): boolean {
+    return this.#source.isInitialized;
+  }
+
+  /** Connects an unconnected one; may be tried again where it failed. */
+  async open(): Promise<void> {
     try {
-      await source.initialize();
-      if (role !== null) await database.#assertRole(role);
+      await this.#source.initialize();
+      if (this.#role !== null) await this.#assertRole(this.#role);
     } catch (error) {
-      await database.close();
+      if (this.#source.isInitialized) await this.#source.destroy().catch(() => undefined);
       throw toQueryError(error);
     }
-    return database;
   }
 
   async query<Row = Record<string, unknown>>(

@@ -10,6 +10,7 @@ import {
 } from '../../support/capturing-upstream.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
 import { sendRaw } from '../../support/raw-http.js';
+import { ACTOR } from '../../support/tenants.js';
 
 const MB = 1024 * 1024;
 const CHAT = '/v1/chat/completions';
@@ -139,11 +140,11 @@ describe('a caller that is not known gets', () => {
     if (found.kind !== 'known') throw new Error('the first key is not known');
     const { orgId, projectId } = found.principal;
     const keys = new ApiKeyService(gateway.app.engine.database, systemClock);
-    const made = await keys.create(orgId, { projectId, name: 'second' });
+    const made = await keys.create(orgId, { projectId, name: 'second' }, ACTOR);
     if (made.kind !== 'issued') throw new Error('no key was issued');
     const authorization = `Bearer ${made.token}`;
     expect((await post(CHAT, '{"model":"gpt-5.4"}', { authorization })).status).toBe(200);
-    await keys.revoke(orgId, made.key.id);
+    await keys.revoke(orgId, made.key.id, ACTOR);
     const revokedAt = Date.now();
     let status = 200;
     while (status === 200 && Date.now() - revokedAt < 1_000) {

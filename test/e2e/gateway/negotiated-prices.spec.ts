@@ -14,6 +14,7 @@ import {
   type CapturingUpstream,
 } from '../../support/capturing-upstream.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
+import { systemClock } from '../../../src/platform/clock.js';
 
 let upstream: CapturingUpstream;
 let gateway: TestGateway;
@@ -75,8 +76,13 @@ async function caller(): Promise<Principal> {
 async function enter(options: Readonly<Record<string, string>>): Promise<void> {
   const { database, config } = gateway.app.engine;
   const session = {
-    organizations: new OrganizationService(database, new SecretBox(config.encryptionKeys)),
-    negotiatedPrices: new NegotiatedPriceService(database),
+    organizations: new OrganizationService(
+      database,
+      new SecretBox(config.encryptionKeys),
+      systemClock,
+    ),
+    negotiatedPrices: new NegotiatedPriceService(database, systemClock),
+    actor: { kind: 'command', name: 'test' },
   } as Session;
   const command = priceCommands.find(({ name }) => name === 'prices set');
   await command?.run(session, { options: { provider: 'openai', ...options }, positionals: [] });

@@ -14,6 +14,7 @@ import {
 } from '../../support/capturing-upstream.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
+import { ACTOR } from '../../support/tenants.js';
 
 let upstream: CapturingUpstream;
 let gateway: TestGateway;
@@ -54,14 +55,22 @@ beforeEach(() => {
 /** The key of a new project with these settings. */
 async function keyOf(settings: ProjectChanges): Promise<string> {
   const { database } = gateway.app.engine;
-  const projects = new ProjectService(database);
-  const made = await projects.create(orgId, { name: `p${Math.trunc(performance.now() * 1_000)}` });
+  const projects = new ProjectService(database, systemClock);
+  const made = await projects.create(
+    orgId,
+    { name: `p${Math.trunc(performance.now() * 1_000)}` },
+    ACTOR,
+  );
   if (made.kind !== 'saved') throw new Error(`the project was not made: ${made.kind}`);
-  await projects.update(orgId, made.project.id, settings);
-  const issued = await new ApiKeyService(database, systemClock).create(orgId, {
-    projectId: made.project.id,
-    name: 'k',
-  });
+  await projects.update(orgId, made.project.id, settings, ACTOR);
+  const issued = await new ApiKeyService(database, systemClock).create(
+    orgId,
+    {
+      projectId: made.project.id,
+      name: 'k',
+    },
+    ACTOR,
+  );
   if (issued.kind !== 'issued') throw new Error('no key was issued');
   return issued.token;
 }
@@ -272,8 +281,9 @@ describe('an organization', () => {
     const organizations = new OrganizationService(
       gateway.app.engine.database,
       new SecretBox(gateway.app.engine.config.encryptionKeys),
+      systemClock,
     );
-    await organizations.update(orgId, { requestsPerMinute: 1 });
+    await organizations.setRequestsPerMinute(orgId, 1, ACTOR);
     await expect
       .poll(async () => (await call(keys[0]!, CHAT, '{"model":"gpt-5.4"}')).status, {
         timeout: 5_000,
@@ -285,7 +295,7 @@ describe('an organization', () => {
     expect(limited.text).toContain('"type":"rate_limit_error"');
     expect(Number(limited.headers['retry-after'])).toBeGreaterThan(0);
     expect(upstream.captured).toHaveLength(sent);
-    await organizations.update(orgId, { requestsPerMinute: null });
+    await organizations.setRequestsPerMinute(orgId, null, ACTOR);
   });
 
   it('that is suspended is blocked, and says so', async () => {

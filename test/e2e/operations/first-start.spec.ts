@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { UserService } from '../../../src/modules/organizations/user.service.js';
+import { verifyPassword } from '../../../src/platform/crypto/password.js';
 import { Database } from '../../../src/platform/postgres/database.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
 import { embeddedLogins } from '../../support/embedded-logins.js';
@@ -62,7 +62,11 @@ async function canSignIn(email: string, password: string): Promise<boolean> {
   const logger = createLogger('silent');
   const database = await Database.connect({ url: runtimeUrl, logger, poolSize: 1 });
   try {
-    return (await new UserService(database).authenticate(email, password)) !== null;
+    const [user] = await database.query<{ hash: string }>(
+      'SELECT password_hash AS hash FROM users WHERE email = $1',
+      [email],
+    );
+    return await verifyPassword(password, user?.hash ?? null);
   } finally {
     await database.close();
   }

@@ -12,6 +12,7 @@ import { metricOf } from './metrics.js';
 import { PausablePostgres } from './pausable-postgres.js';
 import { RequestLogReader } from './request-log.js';
 import { measured, until } from './until.js';
+import { ACTOR } from '../../support/tenants.js';
 
 const CALLS_PER_SECOND = 40;
 const OUTAGE_MS = 60_000;
@@ -106,12 +107,16 @@ async function revokedKey(url: string, caller: Caller): Promise<string> {
   const keys = new ApiKeyService(reader.database, systemClock);
   const [orgId = ''] = await reader.organizations();
   const [first] = await keys.list(orgId);
-  const issued = await keys.create(orgId, { projectId: first?.projectId ?? '', name: 'short' });
+  const issued = await keys.create(
+    orgId,
+    { projectId: first?.projectId ?? '', name: 'short' },
+    ACTOR,
+  );
   if (issued.kind !== 'issued') throw new Error(issued.kind);
   const used = caller.call({ key: issued.token });
   await used.end;
   expect(used.status).toBe(200);
-  await keys.revoke(orgId, issued.key.id);
+  await keys.revoke(orgId, issued.key.id, ACTOR);
   await reader.close();
   await until('the key is refused', 5_000, async () => {
     const tried = caller.call({ key: issued.token });

@@ -46,6 +46,8 @@ export class PausablePostgres {
   /** `pg_ctl stop -m fast`: sessions are cut, the port is closed. */
   async pause(): Promise<void> {
     const { pid } = this.#pidFile();
+    // A signal to 0 would end the tests themselves.
+    if (!(pid > 0)) throw new Error('Postgres is gone already');
     process.kill(pid, 'SIGINT');
     await until('Postgres is gone', LIMIT_MS, () => !isPostmasterOf(pid, this.#data));
   }

@@ -10,6 +10,7 @@ import { metricOf } from './metrics.js';
 import { PausablePostgres } from './pausable-postgres.js';
 import { RequestLogReader } from './request-log.js';
 import { measured, until } from './until.js';
+import { ACTOR } from '../../support/tenants.js';
 
 const CALLS_EACH = 50;
 const STREAMS = 5;
@@ -61,7 +62,11 @@ afterAll(async () => {
 async function warmKey(): Promise<{ id: string; token: string }> {
   const keys = new ApiKeyService(reader.database, systemClock);
   const [first] = await keys.list(orgId);
-  const issued = await keys.create(orgId, { projectId: first?.projectId ?? '', name: 'short' });
+  const issued = await keys.create(
+    orgId,
+    { projectId: first?.projectId ?? '', name: 'short' },
+    ACTOR,
+  );
   if (issued.kind !== 'issued') throw new Error(issued.kind);
   for (const caller of callers) {
     const call = caller.call({ key: issued.token });
@@ -117,7 +122,7 @@ describe('two replicas that start at once on one fresh database', () => {
     for (let n = 0; n < REVOCATIONS; n += 1) {
       const { id, token } = await warmKey();
       // From before the revocation is stored: the longest that it can be called.
-      const [tookMs] = await Promise.all([servedAfter(token), keys.revoke(orgId, id)]);
+      const [tookMs] = await Promise.all([servedAfter(token), keys.revoke(orgId, id, ACTOR)]);
       taken.push(Math.round(tookMs));
     }
     measured('a revoked key was served for', `${taken.join(', ')} ms`);
@@ -135,7 +140,7 @@ describe('two replicas that start at once on one fresh database', () => {
       ),
     );
     expect(cut).toHaveLength(2);
-    const [tookMs] = await Promise.all([servedAfter(token), keys.revoke(orgId, id)]);
+    const [tookMs] = await Promise.all([servedAfter(token), keys.revoke(orgId, id, ACTOR)]);
     measured('a revoked key was served, without notifications, for', `${Math.round(tookMs)} ms`);
     expect(tookMs).toBeLessThan(REFUSED_MS_MAX);
   });

@@ -12,14 +12,29 @@ const RELATIONS: Readonly<
 > = {
   live_negotiated_prices: { tenantBy: 'org_id', view: true },
   api_keys: { tenantBy: 'org_id' },
+  billing_customers: { tenantBy: 'org_id' },
+  billing_inbox: { tenantBy: 'org_id' },
+  billing_subscriptions: { tenantBy: 'org_id' },
+  audit_heads: { tenantBy: 'org_id' },
+  audit_log: { tenantBy: 'org_id' },
   memberships: { tenantBy: 'org_id' },
   negotiated_prices: { tenantBy: 'org_id' },
+  observation_steps: { tenantBy: 'org_id' },
+  observations: { tenantBy: 'org_id' },
   organizations: { tenantBy: 'id' },
+  outbox: { tenantBy: 'org_id' },
   projects: { tenantBy: 'org_id' },
   provider_keys: { tenantBy: 'org_id' },
+  reports: { tenantBy: 'org_id' },
   request_log: { tenantBy: 'org_id' },
   tenancy_changes: { tenantBy: 'org_id' },
   operators: { shared: 'they serve all organizations' },
+  invitations: { tenantBy: 'org_id' },
+  sessions: { shared: 'a person may belong to several organizations' },
+  one_time_tokens: { shared: 'a person may belong to several organizations' },
+  recovery_codes: { shared: 'a person may belong to several organizations' },
+  operator_sessions: { shared: 'who of the operators is signed in' },
+  billing_reconciliation: { shared: 'how far the nightly comparison has come' },
   price_versions: { shared: 'the public price lists' },
   schema_migrations: { shared: 'the state of the schema' },
   tenancy_version: { shared: 'one counter' },
@@ -28,16 +43,44 @@ const RELATIONS: Readonly<
 
 /** Functions of the schema that the runtime may call. */
 const FUNCTIONS = [
+  'attribute_billing_events(uuid,text,text,integer)',
   'drop_expired_request_log_partitions(timestamp with time zone)',
   'ensure_request_log_partitions(date,integer)',
+  'erase_organization(uuid)',
+  'erase_organization_records(uuid,integer)',
+  'erase_organization_rows(uuid,integer)',
+  'organizations_to_erase(integer)',
+  'request_organization_deletion(uuid)',
+  'withdraw_organization_deletion(uuid)',
+  'find_billing_owner(text,text,uuid)',
   'find_principal(bytea)',
+  'first_forwarded_calls(uuid[])',
+  'organizations_to_observe(uuid,integer)',
+  'organizations_with_due_steps(timestamp with time zone,timestamp with time zone,uuid,integer)',
+  'delete_finished_mail(timestamp with time zone,integer)',
+  'mail_backlog()',
+  'organizations_with_due_mail(timestamp with time zone,timestamp with time zone,integer)',
+  'organizations_with_expired_invitations(timestamp with time zone,integer)',
+  'set_global_routing(boolean,timestamp with time zone,text,text,text)',
+  'change_subscription(uuid,text,text,text,boolean,timestamp with time zone,text,text,text,jsonb)',
 ];
 
 /** Ways past `org_id = the organization of this transaction`, and why they are there. */
 const POLICIES_BESIDE_TENANT = [
+  'audit_heads.directory', // all chains, for whoever verifies them; ids and hashes
+  'audit_heads.owner_links', // the trigger, as the owner
+  'audit_log.owner_adds', // change_subscription and set_global_routing, as the owner
+  'audit_log.owner_reads', // the checks of a status against its trail, as the owner
+  'invitations.owner_reads', // organizations_with_expired_invitations, as the owner
+  'outbox.owner_reads', // organizations_with_due_mail, as the owner
+  'outbox.owner_sweeps', // delete_finished_mail, as the owner
   'api_keys.owner_reads', // find_principal, as the owner
+  'billing_customers.owner_reads', // whose an event is
+  'billing_inbox.owner_attributes', // an event's organization becomes known
+  'billing_subscriptions.owner_reads', // whose an event is
   'negotiated_prices.owner_reads', // find_principal, as the owner
   'memberships.own', // one's own organizations, at sign-in
+  'observations.owner_reads', // organizations_to_observe and organizations_with_due_steps, as the owner
   'organizations.directory', // the list for operators and jobs
   'organizations.owner_reads',
   'projects.owner_reads',
@@ -113,7 +156,7 @@ test("every function that the runtime may call is known, and so is every policy 
         AND has_function_privilege('shunt_runtime', p.oid, 'EXECUTE') AND p.prorettype <> 'trigger'::regtype
       ORDER BY 1`,
   );
-  expect(functions.map(({ name }) => name)).toEqual(FUNCTIONS);
+  expect(functions.map(({ name }) => name).toSorted()).toEqual(FUNCTIONS.toSorted());
   const policies = await rig.asSuperuser<{ name: string; tenant: boolean }>(
     `SELECT tablename || '.' || policyname AS name, policyname = 'tenant' AS tenant
        FROM pg_policies ORDER BY 1`,
@@ -256,6 +299,54 @@ describe.each(DIRECTIONS)('as the runtime for %s, nothing of %s', (own, others) 
       `SELECT * FROM drop_expired_request_log_partitions(now() + interval '100 years')`,
     );
     expect(dropped).toEqual({ refused: null, rows: [] });
+  });
+
+  test('is moved by the function that moves a subscription', async () => {
+    const stands = () =>
+      rig.asSuperuser(
+        `SELECT o.status, o.routing_hold, h.seq FROM organizations o JOIN audit_heads h ON h.org_id = o.id
+          WHERE o.id = $1`,
+        [member(others).orgId],
+      );
+    const before = await stands();
+    expect(before).toHaveLength(1);
+    for (const [event, to, hold] of [
+      ['suspend', 'suspended', false],
+      ['kill', 'observing', true],
+    ]) {
+      const moved = await attempt(
+        member(own),
+        `SELECT change_subscription($1, $2, 'observing', $3, $4, now(), 'operator', 'x', NULL, NULL)`,
+        [member(others).orgId, event, to, hold],
+      );
+      expect(moved.refused).toBe(INSUFFICIENT_PRIVILEGE);
+    }
+    expect(await stands()).toEqual(before);
+  });
+
+  test('is told by the functions that work for all, beyond ids and figures', async () => {
+    const due = await attempt<Record<string, unknown>>(
+      member(own),
+      `SELECT * FROM organizations_with_due_mail('9999-01-01', '9999-01-01', 2147483647) AS id`,
+    );
+    expect(due.refused).toBeNull();
+    expect(due.rows.map((row) => Object.keys(row))).toEqual(due.rows.map(() => ['id']));
+    const turned = await attempt(
+      member(own),
+      `SELECT set_global_routing(false, now(), 'operator', 'x', NULL) AS turned,
+              (SELECT count(*)::int FROM audit_log WHERE org_id <> $1) AS seen`,
+      [member(own).orgId],
+    );
+    expect(turned).toEqual({ refused: null, rows: [{ turned: true, seen: 0 }] });
+    const [{ seen }] = (
+      await attempt<{ seen: number }>(
+        member(own),
+        `WITH turned AS MATERIALIZED (SELECT set_global_routing(false, now(), 'operator', 'x', NULL))
+         SELECT (SELECT count(*)::int FROM audit_log WHERE org_id <> $1) AS seen FROM turned`,
+        [member(own).orgId],
+      )
+    ).rows as [{ seen: number }];
+    expect(seen).toBe(0);
   });
 });
 

@@ -1,7 +1,5 @@
-import type { INestApplication } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { vi } from 'vitest';
 import { OrganizationService } from '../../../src/modules/organizations/organization.service.js';
+import { mailOwnersWithin } from '../../../src/modules/mail/outbox.js';
 import { UserService } from '../../../src/modules/organizations/user.service.js';
 import { SecretBox } from '../../../src/platform/crypto/secret-box.js';
 import { withConnection } from '../../../src/platform/postgres/single-connection.js';
@@ -13,7 +11,9 @@ import {
 import { embeddedLogins } from '../../support/embedded-logins.js';
 import { randomUnit } from '../../support/leak-hunt.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
-import { addOrganization, type Tenant } from '../../support/tenants.js';
+import { ACTOR, addOrganization, type Tenant } from '../../support/tenants.js';
+import { watchRoutes } from '../../support/watch-routes.js';
+import { systemClock } from '../../../src/platform/clock.js';
 
 /** One of two organizations on one installation, each with rows in every table. */
 export interface Member extends Tenant {
@@ -102,18 +102,43 @@ export async function startTwoOrganizations(): Promise<TwoOrganizations> {
 /** Rows of both in every table, so that an empty table does not pass for a guarded one. */
 async function furnish({ gateway, secretBox, a, b, asSuperuser, chat: ask }: TwoOrganizations) {
   const { database, recorder } = gateway.app.engine;
-  const organizations = new OrganizationService(database, secretBox);
+  const organizations = new OrganizationService(database, secretBox, systemClock);
   for (const member of [a, b]) {
     const made = await new UserService(database).create(
       `${member.name}@example.test`,
       'long-enough',
     );
     if (made.kind !== 'created') throw new Error(made.kind);
-    await organizations.addMember(member.orgId, made.userId, 'member');
+    await organizations.addMember(member.orgId, made.userId, 'member', ACTOR);
     await asSuperuser(
       `INSERT INTO negotiated_prices (org_id, provider, model, effective_from, prices, entered_by)
        VALUES ($1, 'openai', $2, date_trunc('day', now()), '{}', 'test')`,
       [member.orgId, `model-of-${member.name}`],
+    );
+    await database.tenant(member.orgId, (q) =>
+      mailOwnersWithin(q, member.orgId, {
+        kind: 'observation_started',
+        dedupeKey: 'test',
+        atMs: Date.now(),
+      }),
+    );
+    await asSuperuser(
+      `WITH c AS (INSERT INTO billing_customers VALUES ($1, $2)),
+            s AS (INSERT INTO billing_subscriptions (org_id, subscription_id) VALUES ($1, $3))
+       INSERT INTO billing_inbox (event_id, org_id, type, occurred_at, received_at, payload, state)
+       VALUES ($4, $1, 'subscription.created', now(), now(), '{}', 'noted')`,
+      [member.orgId, `ctm_${member.name}`, `sub_${member.name}`, `evt_${member.name}`],
+    );
+    await asSuperuser(
+      `WITH o AS (INSERT INTO observations (org_id, started_at, ends_at) VALUES ($1::uuid, now(), now() + interval '1 day')),
+            r AS (INSERT INTO reports VALUES ($1::uuid, gen_random_uuid(), 'on_demand', now(), now(), now(), '{"version":1}', '{}'))
+       INSERT INTO observation_steps VALUES ($1::uuid, 'interim_report', now(), 'done', now(), NULL)`,
+      [member.orgId],
+    );
+    await asSuperuser(
+      `INSERT INTO invitations (org_id, id, token_hash, role, address_sealed, invited_by, created_at, expires_at)
+       VALUES ($1::uuid, gen_random_uuid(), sha256($1::uuid::text::bytea), 'member', '', gen_random_uuid(), now(), now())`,
+      [member.orgId],
     );
     for (let i = 0; i < 3; i += 1) member.requestIds.push(await ask(member));
   }
@@ -138,26 +163,4 @@ async function chat(
   });
   await answer.arrayBuffer();
   return answer.headers.get('x-shunt-request-id') ?? '';
-}
-
-/** Takes note of every route that the framework registers, whoever registers it. */
-function watchRoutes(): string[] {
-  const routes: string[] = [];
-  const create = NestFactory.create.bind(NestFactory) as (...args: unknown[]) => Promise<unknown>;
-  const spy = vi.spyOn(NestFactory, 'create');
-  spy.mockImplementation(async (...args: unknown[]) => {
-    const nest = (await create(...args)) as INestApplication;
-    const router = nest.getHttpAdapter().getInstance() as {
-      addHook(
-        name: string,
-        hook: (route: { method: string | string[]; url: string }) => void,
-      ): void;
-    };
-    router.addHook('onRoute', ({ method, url }) => {
-      for (const verb of [method].flat()) routes.push(`${verb} ${url}`);
-    });
-    spy.mockRestore();
-    return nest as never;
-  });
-  return routes;
 }

@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Arguments } from '../../../src/cli/arguments.js';
 import type { Command } from '../../../src/cli/command.js';
 import { keyCommands } from '../../../src/cli/keys.js';
+import { memberCommands } from '../../../src/cli/members.js';
 import { orgCommands } from '../../../src/cli/orgs.js';
 import { projectCommands } from '../../../src/cli/projects.js';
 import { providerKeyCommands } from '../../../src/cli/provider-keys.js';
-import type { Session } from '../../../src/cli/session.js';
+import { commandActor, type Session } from '../../../src/cli/session.js';
 import { loadConfig } from '../../../src/config/app-config.js';
 import { PrincipalDirectory } from '../../../src/modules/api-keys/principal-directory.js';
 import { bootstrap, type BootstrapContext } from '../../../src/modules/bootstrap/bootstrap.js';
@@ -26,6 +27,7 @@ import { migrate } from '../../../src/platform/postgres/migrate.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
 import { createServices } from '../../../src/services.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
+import { ACTOR } from '../../support/tenants.js';
 
 const logger = createLogger('silent');
 const closers: (() => Promise<void>)[] = [];
@@ -49,6 +51,7 @@ function context(db: TestDatabase, config: Partial<BootstrapContext['config']> =
   return {
     database: db.database,
     secretBox: db.secretBox,
+    clock: systemClock,
     config: {
       production: false,
       secrets: {
@@ -98,10 +101,17 @@ test('the first start makes an owner, an organization, a project, a key and an o
   const made = await bootstrap(context(db));
   if (made?.kind !== 'created' || !made.secrets) throw new Error('nothing made');
   const users = new UserService(db.database);
-  const userId = await users.authenticate(made.ownerEmail, made.secrets.ownerPassword);
-  const memberships = await new OrganizationService(db.database, db.secretBox).membershipsOf(
-    userId ?? '',
+  const userId = await users.findByEmail(made.ownerEmail);
+  const [owner] = await db.database.query<{ password_hash: string }>(
+    'SELECT password_hash FROM users WHERE id = $1',
+    [userId],
   );
+  expect(await verifyPassword(made.secrets.ownerPassword, owner?.password_hash ?? null)).toBe(true);
+  const memberships = await new OrganizationService(
+    db.database,
+    db.secretBox,
+    systemClock,
+  ).membershipsOf(userId ?? '');
   expect(memberships).toEqual([{ orgId: made.orgId, role: 'owner' }]);
   const directory = new PrincipalDirectory(db.database, db.secretBox, systemClock, logger, {
     production: false,
@@ -121,7 +131,11 @@ test('of two replicas that start at once, one makes the installation and the oth
   const db = await freshDatabase();
   const results = await Promise.all([bootstrap(context(db)), bootstrap(context(db))]);
   expect(results.map((result) => result?.kind ?? 'found').toSorted()).toEqual(['created', 'found']);
-  const organizations = await new OrganizationService(db.database, db.secretBox).list();
+  const organizations = await new OrganizationService(
+    db.database,
+    db.secretBox,
+    systemClock,
+  ).list();
   expect(organizations).toHaveLength(1);
   expect(await db.database.query('SELECT FROM operators')).toHaveLength(1);
 });
@@ -158,7 +172,7 @@ test('production without SHUNT_BOOTSTRAP_ makes no organization and says how to'
     kind: 'instructions',
     message: expect.stringContaining('SHUNT_BOOTSTRAP_PROJECT_KEY'),
   });
-  expect(await new OrganizationService(db.database, db.secretBox).list()).toEqual([]);
+  expect(await new OrganizationService(db.database, db.secretBox, systemClock).list()).toEqual([]);
 });
 
 test('a first start that fails leaves nothing behind', async () => {
@@ -176,33 +190,37 @@ test('rekey seals everything anew, skips what is done, and counts both', async (
   const old = new SecretBox({ current: oldKey, previous: null });
   const made = await bootstrap({ ...context(db), secretBox: old });
   if (made?.kind !== 'created') throw new Error('nothing made');
-  const second = await new OrganizationService(db.database, old).create({ name: 'Second' });
+  const second = await new OrganizationService(db.database, old, systemClock).create(
+    { name: 'Second' },
+    ACTOR,
+  );
   const secret = 'sk-test-000000000000000000';
   for (const orgId of [made.orgId, second.id]) {
-    await new ProviderKeyService(db.database, old).set(orgId, 'openai', secret);
+    await new ProviderKeyService(db.database, old, systemClock).set(orgId, 'openai', secret, ACTOR);
   }
   const current = randomBytes(32);
   const both = new SecretBox({ current, previous: oldKey });
   const withoutPrevious = new SecretBox({ current, previous: null });
-  const blind = await new RekeyService(db.database, withoutPrevious).run();
+  const blind = await new RekeyService(db.database, withoutPrevious, systemClock).run(ACTOR);
   expect(blind).toMatchObject({ unreadable: 5, alreadyCurrent: 0 });
-  const interrupted = new RekeyService(db.database, both).run(() => {
+  const interrupted = new RekeyService(db.database, both, systemClock).run(ACTOR, () => {
     throw new Error('killed');
   });
   await expect(interrupted).rejects.toThrow('killed');
-  const report = await new RekeyService(db.database, both).run();
+  const report = await new RekeyService(db.database, both, systemClock).run(ACTOR);
   expect(report).toEqual({
     organizations: 2,
-    resealed: { providerKeys: 1, hashKeys: 1, operators: 1 },
+    resealed: { providerKeys: 1, hashKeys: 1, mail: 0, users: 0, operators: 1 },
     alreadyCurrent: 2,
     unreadable: 0,
+    invitationsEnding: 0,
   });
   const directory = new PrincipalDirectory(db.database, withoutPrevious, systemClock, logger, {
     production: false,
   });
   const found = await directory.find(made.secrets?.projectKey ?? '');
   if (found.kind !== 'known') throw new Error(found.kind);
-  const keys = new ProviderKeyService(db.database, withoutPrevious);
+  const keys = new ProviderKeyService(db.database, withoutPrevious, systemClock);
   expect(keys.open(found.principal, 'openai')).toBe(secret);
 });
 
@@ -221,7 +239,7 @@ test('a sealed key that is moved to another organization does not open there', a
   });
   const found = await directory.find(b.apiKey);
   if (found.kind !== 'known') throw new Error(found.kind);
-  const keys = new ProviderKeyService(db.database, db.secretBox);
+  const keys = new ProviderKeyService(db.database, db.secretBox, systemClock);
   expect(() => keys.open(found.principal, 'openai')).toThrow(/another place/);
 });
 
@@ -229,10 +247,11 @@ test('the database holds no key, password or hash key in clear', async () => {
   const db = await freshDatabase();
   const made = await bootstrap(context(db));
   if (made?.kind !== 'created' || !made.secrets) throw new Error('nothing made');
-  await new ProviderKeyService(db.database, db.secretBox).set(
+  await new ProviderKeyService(db.database, db.secretBox, systemClock).set(
     made.orgId,
     'openai',
     'sk-CLEARTEXT-0000000000',
+    ACTOR,
   );
   const rows: unknown[] = [];
   for (const table of ['organizations', 'api_keys', 'provider_keys', 'users', 'operators']) {
@@ -282,6 +301,32 @@ test('the commands lead from nothing to a working key, and print secrets once at
   await expect(run('keys revoke', {}, token)).rejects.not.toThrow(token);
 });
 
+test('the command line adds people, names the user of the operating system in the trail, and never an address', async () => {
+  const db = await freshDatabase();
+  const session = { ...sessionOn(db), actor: commandActor() };
+  const run = (command: string, options: Arguments['options'] = {}) =>
+    commandNamed(command).run(session, { options, positionals: [] });
+  const made = await run('orgs create', { name: 'Acme', 'owner-email': 'owner@acme.test' });
+  const { id: orgId } = made.json as { id: string };
+  const added = await run('members add', { email: 'new@acme.test', role: 'admin' });
+  expect((added.json as { password: string }).password).toHaveLength(20);
+  await expect(run('members add', { email: 'NEW@acme.test' })).rejects.toThrow(/already/);
+  await expect(run('members add', { email: 'x@acme.test', role: 'king' })).rejects.toThrow(/owner/);
+  const listed = await run('members list');
+  expect(listed.text).toMatch(/owner@acme\.test +owner/);
+  expect(listed.text).toMatch(/new@acme\.test +admin/);
+  const entries = await session.auditTrail.list(orgId);
+  expect(entries.map(({ action }) => action)).toEqual([
+    'member.joined',
+    'member.joined',
+    'organization.created',
+  ]);
+  for (const entry of entries) {
+    expect(entry).toMatchObject({ actorKind: 'command', actor: userInfo().username });
+  }
+  expect(JSON.stringify(entries)).not.toContain('acme.test');
+});
+
 test('a provider key comes from the environment or standard input, and is shown masked', async () => {
   const db = await freshDatabase();
   const { orgId } = await db.createTenant();
@@ -323,14 +368,21 @@ function sessionOn({ database, secretBox }: TestDatabase): Session {
       clock: systemClock,
       logger: createLogger('silent'),
     }),
-    rekey: new RekeyService(database, secretBox),
+    rekey: new RekeyService(database, secretBox, systemClock),
+    actor: ACTOR,
     hasPreviousKey: false,
     close: async () => undefined,
   };
 }
 
 function commandNamed(name: string): Command {
-  const all = [...orgCommands, ...projectCommands, ...keyCommands, ...providerKeyCommands];
+  const all = [
+    ...orgCommands,
+    ...memberCommands,
+    ...projectCommands,
+    ...keyCommands,
+    ...providerKeyCommands,
+  ];
   const command = all.find((candidate) => candidate.name === name);
   if (!command) throw new Error(`no command ${name}`);
   return command;

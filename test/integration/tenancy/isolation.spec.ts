@@ -2,9 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { hashToken } from '../../../src/modules/api-keys/api-key-token.js';
 import { OrganizationService } from '../../../src/modules/organizations/organization.service.js';
+import { mailOwnersWithin } from '../../../src/modules/mail/outbox.js';
 import { UserService } from '../../../src/modules/organizations/user.service.js';
 import type { Queryable } from '../../../src/platform/postgres/queryable.js';
 import { testDatabase, type TestDatabase, type TestTenant } from '../../support/postgres.js';
+import { ACTOR } from '../../support/tenants.js';
+import { systemClock } from '../../../src/platform/clock.js';
 
 let db: TestDatabase;
 let a: TestTenant;
@@ -14,10 +17,15 @@ beforeAll(async () => {
   db = await testDatabase();
   const providerKeys = { openai: 'sk-test-000000000000000000' };
   [a, b] = [await db.createTenant({ providerKeys }), await db.createTenant({ providerKeys })];
-  const organizations = new OrganizationService(db.database, db.secretBox);
+  const organizations = new OrganizationService(db.database, db.secretBox, systemClock);
   const user = await new UserService(db.database).create('both@example.com', 'a-long-password');
   if (user.kind !== 'created') throw new Error(user.kind);
-  for (const { orgId } of [a, b]) await organizations.addMember(orgId, user.userId, 'owner');
+  for (const { orgId } of [a, b]) {
+    await organizations.addMember(orgId, user.userId, 'owner', ACTOR);
+    await db.database.tenant(orgId, (q) =>
+      mailOwnersWithin(q, orgId, { kind: 'observation_started', dedupeKey: 'test', atMs: 1 }),
+    );
+  }
 });
 afterAll(() => db.close());
 
@@ -25,8 +33,13 @@ afterAll(() => db.close());
 const NOT_TENANT_TABLES = new Set([
   'users',
   'operators',
+  'operator_sessions',
+  'sessions',
+  'one_time_tokens',
+  'recovery_codes',
   'tenancy_version',
   'price_versions',
+  'billing_reconciliation',
   'schema_migrations',
 ]);
 
@@ -35,6 +48,8 @@ const KEY_EXCEPTIONS = new Set([
   'organizations.organizations_pkey', // its id is the organization
   'organizations.organizations_one_first', // one sandbox per installation
   'api_keys.api_keys_key_hash_key', // what an organization is found by
+  'billing_inbox.billing_inbox_pkey', // an event is heard of before its organization is
+  'billing_subscriptions.billing_subscriptions_subscription_id_key', // what an organization is found by
   'memberships.memberships_user_id_fkey', // to a table that is not a tenant's
 ]);
 
@@ -134,7 +149,16 @@ test('an organization sees its own rows and none of the other, in every table', 
     expect([table.name, counts[0]?.others]).toEqual([table.name, 0]);
     if ((counts[0]?.own ?? 0) > 0) seen.add(table.name);
   }
-  const own = ['api_keys', 'memberships', 'organizations', 'projects', 'provider_keys'];
+  const own = [
+    'api_keys',
+    'audit_heads',
+    'audit_log',
+    'memberships',
+    'organizations',
+    'outbox',
+    'projects',
+    'provider_keys',
+  ];
   expect([...seen]).toEqual(expect.arrayContaining(own));
 });
 
@@ -209,6 +233,14 @@ test('the runtime cannot loosen what binds it', async () => {
     'DELETE FROM api_keys',
     'UPDATE tenancy_version SET version = 0',
     "UPDATE organizations SET status = 'active'",
+    "UPDATE audit_log SET reason = 'x'",
+    'DELETE FROM audit_log',
+    'TRUNCATE audit_log',
+    'UPDATE audit_heads SET seq = 0',
+    'TRUNCATE audit_heads',
+    'DELETE FROM outbox',
+    'UPDATE outbox SET data = data',
+    'UPDATE outbox SET recipient_user_id = recipient_user_id',
     'UPDATE api_keys SET key_hash = key_hash',
     'UPDATE api_keys SET project_id = project_id',
     'SELECT * FROM schema_migrations',
@@ -252,6 +284,35 @@ test('the look-up by key answers with one key, and nobody but the runtime may as
   });
 });
 
+test.each(['change_subscription', 'set_global_routing', 'organizations_with_due_mail'])(
+  'nobody but the runtime may call %s, which looks nothing up in a schema of the caller',
+  async (name) => {
+    const [row] = await db.owner.query(
+      `SELECT prosecdef AS definer, proconfig AS settings,
+              array(SELECT DISTINCT grantee::regrole::text FROM aclexplode(proacl)
+                     WHERE privilege_type = 'EXECUTE' ORDER BY 1) AS callers
+         FROM pg_proc WHERE proname = $1`,
+      [name],
+    );
+    expect(row).toEqual({
+      definer: true,
+      settings: ['search_path=pg_catalog, pg_temp'],
+      callers: ['shunt_owner', 'shunt_runtime'],
+    });
+  },
+);
+
+test('who has mail due is told by id alone, and of a thousand organizations at most', async () => {
+  const due = await db.database.query<Record<string, unknown>>(
+    `SELECT * FROM organizations_with_due_mail(now(), now(), 2147483647) AS id`,
+  );
+  expect(due.map(({ id }) => id)).toEqual(expect.arrayContaining([a.orgId, b.orgId]));
+  expect(due.every((row) => Object.keys(row).length === 1)).toBe(true);
+  expect(
+    await db.database.query(`SELECT organizations_with_due_mail(now(), now(), 1)`),
+  ).toHaveLength(1);
+});
+
 test('no function that runs as its owner is open to everybody or leaves its search path open', async () => {
   const open = await db.owner.query(
     `SELECT proname FROM pg_proc
@@ -263,11 +324,8 @@ test('no function that runs as its owner is open to everybody or leaves its sear
 });
 
 test('a user sees their own memberships, the directory the names of organizations, both nothing else', async () => {
-  const userId = await new UserService(db.database).authenticate(
-    'BOTH@example.com',
-    'a-long-password',
-  );
-  const organizations = new OrganizationService(db.database, db.secretBox);
+  const userId = await new UserService(db.database).findByEmail('BOTH@example.com');
+  const organizations = new OrganizationService(db.database, db.secretBox, systemClock);
   const memberships = await organizations.membershipsOf(userId ?? '');
   expect(memberships.map(({ orgId }) => orgId).toSorted()).toEqual([a.orgId, b.orgId].toSorted());
   const ids = (await organizations.list()).map(({ id }) => id);
@@ -280,10 +338,8 @@ test('a user sees their own memberships, the directory the names of organization
   });
 });
 
-test('a wrong password and an unknown address are both nobody', async () => {
+test('an address is the same in whatever case it is written', async () => {
   const users = new UserService(db.database);
-  expect(await users.authenticate('both@example.com', 'another-password')).toBeNull();
-  expect(await users.authenticate('nobody@example.com', 'a-long-password')).toBeNull();
   expect(await users.create('Both@Example.com', 'a-long-password')).toEqual({
     kind: 'email_taken',
   });

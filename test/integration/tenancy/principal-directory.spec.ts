@@ -10,6 +10,7 @@ import type { Database } from '../../../src/platform/postgres/database.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
 import { TcpGate } from './tcp-gate.js';
+import { ACTOR } from '../../support/tenants.js';
 
 const logger = createLogger('silent');
 let db: TestDatabase;
@@ -70,7 +71,7 @@ test('a key is answered with its organization, project and limits, and at once t
     apiKeyId: tenant.apiKeyId,
     orgId: tenant.orgId,
     projectId: tenant.projectId,
-    status: 'observing',
+    standing: { orgId: tenant.orgId, status: 'observing', hold: false },
     retentionClass: 'd90',
     strict: true,
     projectDisabled: false,
@@ -80,7 +81,7 @@ test('a key is answered with its organization, project and limits, and at once t
     sandbox: false,
   });
   expect(principal.hashKey.symmetricKeySize).toBe(32);
-  const keys = new ProviderKeyService(db.database, db.secretBox);
+  const keys = new ProviderKeyService(db.database, db.secretBox, systemClock);
   expect(keys.open(principal, 'openai')).toBe('sk-test-000000000000000000');
   expect(keys.open(principal, 'groq')).toBeNull();
   expect(directory.find(tenant.apiKey)).not.toBeInstanceOf(Promise);
@@ -93,7 +94,7 @@ test('an unknown key is refused from memory for a while, and known as soon as it
   expect(await directory.find(token)).toEqual({ kind: 'unknown' });
   expect(directory.find(token)).toEqual({ kind: 'unknown' });
   const keys = new ApiKeyService(db.database, systemClock);
-  await keys.create(tenant.orgId, { projectId: tenant.projectId, name: 'later', token });
+  await keys.create(tenant.orgId, { projectId: tenant.projectId, name: 'later', token }, ACTOR);
   await until(async () => (await directory.find(token)).kind === 'known', 1_000);
 });
 
@@ -117,7 +118,7 @@ test('a revoked key is refused within 1 s on every replica', async ({ annotate }
   const replicas = [await directoryOn(db.database), await directoryOn(other)];
   const tenant = await db.createTenant();
   for (const replica of replicas) await replica.find(tenant.apiKey);
-  await new ApiKeyService(db.database, systemClock).revoke(tenant.orgId, tenant.apiKeyId);
+  await new ApiKeyService(db.database, systemClock).revoke(tenant.orgId, tenant.apiKeyId, ACTOR);
   const refused = (): boolean =>
     replicas.every((replica) => (replica.find(tenant.apiKey) as Authentication).kind === 'revoked');
   const tookMs = await until(refused, 1_000);
@@ -131,7 +132,7 @@ test('a revoked key is refused within 1 s where notifications are lost', async (
   const directory = await directoryOn(database);
   const tenant = await db.createTenant();
   await directory.find(tenant.apiKey);
-  await new ApiKeyService(db.database, systemClock).revoke(tenant.orgId, tenant.apiKeyId);
+  await new ApiKeyService(db.database, systemClock).revoke(tenant.orgId, tenant.apiKeyId, ACTOR);
   const refused = (): boolean =>
     (directory.find(tenant.apiKey) as Authentication).kind === 'revoked';
   const tookMs = await until(refused, 1_000);
@@ -145,19 +146,23 @@ test('suspension, allow-lists, project and provider keys are taken in without be
   const seen = (): Promise<Awaited<ReturnType<typeof principalOf>>> =>
     principalOf(directory.find(tenant.apiKey));
   await db.setStatus(tenant.orgId, 'suspended');
-  await until(async () => (await seen()).status === 'suspended', 1_000);
-  await new OrganizationService(db.database, db.secretBox).update(tenant.orgId, {
-    allowedProviders: ['groq'],
-    requestsPerMinute: 5,
-  });
+  await until(async () => (await seen()).standing.status === 'suspended', 1_000);
+  const organizations = new OrganizationService(db.database, db.secretBox, systemClock);
+  await organizations.update(tenant.orgId, { allowedProviders: ['groq'] }, ACTOR);
+  await organizations.setRequestsPerMinute(tenant.orgId, 5, ACTOR);
   await until(async () => (await seen()).requestsPerMinute === 5, 1_000);
   expect((await seen()).orgAllow.providers).toEqual(['groq']);
-  await new ProjectService(db.database).update(tenant.orgId, tenant.projectId, { disabled: true });
+  await new ProjectService(db.database, systemClock).update(
+    tenant.orgId,
+    tenant.projectId,
+    { disabled: true },
+    ACTOR,
+  );
   await until(async () => (await seen()).projectDisabled, 1_000);
-  const providerKeys = new ProviderKeyService(db.database, db.secretBox);
-  await providerKeys.set(tenant.orgId, 'groq', 'gsk_00000000000000000000');
+  const providerKeys = new ProviderKeyService(db.database, db.secretBox, systemClock);
+  await providerKeys.set(tenant.orgId, 'groq', 'gsk_00000000000000000000', ACTOR);
   await until(async () => (await seen()).providerKeys.groq !== undefined, 1_000);
-  await providerKeys.remove(tenant.orgId, 'groq');
+  await providerKeys.remove(tenant.orgId, 'groq', ACTOR);
   await until(async () => (await seen()).providerKeys.groq === undefined, 1_000);
 });
 
@@ -167,7 +172,7 @@ test('an expired key is refused by the clock alone, and a rotated one until its 
   const tenant = await db.createTenant();
   const directory = await directoryOn(db.database, clock);
   const keys = new ApiKeyService(db.database, clock);
-  const rotated = await keys.rotate(tenant.orgId, tenant.apiKeyId);
+  const rotated = await keys.rotate(tenant.orgId, tenant.apiKeyId, undefined, ACTOR);
   if (rotated.kind !== 'issued') throw new Error(rotated.kind);
   expect((await directory.find(tenant.apiKey)).kind).toBe('known');
   expect((await directory.find(rotated.token)).kind).toBe('known');
@@ -184,7 +189,7 @@ test('while the database is away known keys work, known refusals stay, an unknow
   const { gate, database } = await gated();
   const directory = await directoryOn(database);
   const [good, revoked] = [await db.createTenant(), await db.createTenant()];
-  await new ApiKeyService(db.database, systemClock).revoke(revoked.orgId, revoked.apiKeyId);
+  await new ApiKeyService(db.database, systemClock).revoke(revoked.orgId, revoked.apiKeyId, ACTOR);
   await directory.find(good.apiKey);
   expect(await directory.find(revoked.apiKey)).toEqual({ kind: 'revoked' });
   gate.cut();
@@ -193,7 +198,7 @@ test('while the database is away known keys work, known refusals stay, an unknow
   expect(directory.find(good.apiKey)).toMatchObject({ kind: 'known' });
   expect(directory.find(revoked.apiKey)).toEqual({ kind: 'revoked' });
   // What changed meanwhile is taken in when the connection is back.
-  await new ApiKeyService(db.database, systemClock).revoke(good.orgId, good.apiKeyId);
+  await new ApiKeyService(db.database, systemClock).revoke(good.orgId, good.apiKeyId, ACTOR);
   expect(directory.find(good.apiKey)).toMatchObject({ kind: 'known' });
   gate.open();
   const refused = (): boolean => (directory.find(good.apiKey) as Authentication).kind === 'revoked';
@@ -218,8 +223,8 @@ test('the sandbox is for the first organization, outside production, until it ha
   expect((await principalOf(development.find(second.apiKey))).sandbox).toBe(false);
   const production = await directoryOn(db.database, systemClock, true);
   expect((await principalOf(production.find(first.apiKey))).sandbox).toBe(false);
-  const keys = new ProviderKeyService(db.database, db.secretBox);
-  await keys.set(first.orgId, 'openai', 'sk-000000000000000000000');
+  const keys = new ProviderKeyService(db.database, db.secretBox, systemClock);
+  await keys.set(first.orgId, 'openai', 'sk-000000000000000000000', ACTOR);
   await until(async () => !(await principalOf(development.find(first.apiKey))).sandbox, 1_000);
 });
 
