@@ -20,6 +20,7 @@ export class Subscriptions1763700100000 implements MigrationInterface {
     await runner.query(DOOR);
     await runner.query(GLOBAL_SWITCH);
     await runner.query(FIND_PRINCIPAL);
+    await runner.query(NOTE_ONCE);
     await runner.query(GRANTS);
   }
 
@@ -326,6 +327,31 @@ const FIND_PRINCIPAL = `
      WHERE k.key_hash = wanted_key_hash
   $$;
   REVOKE ALL ON FUNCTION find_principal(bytea) FROM PUBLIC;
+`;
+
+/**
+ * As before, but once per transaction and organization: the counter's row is everybody's, and thousands of bumps of it
+ * at one commit (each key of an organization that is erased) made a neighbour's kill switch wait for seconds.
+ */
+const NOTE_ONCE = `
+  CREATE OR REPLACE FUNCTION note_tenancy_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  DECLARE
+    changed jsonb := to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END);
+    org uuid := (changed ->> CASE WHEN TG_TABLE_NAME = 'organizations' THEN 'id' ELSE 'org_id' END)::uuid;
+    bumped bigint;
+  BEGIN
+    -- The triggers are deferred: when the first of them runs, all that the transaction changed is there.
+    PERFORM FROM public.tenancy_changes c WHERE c.org_id = org AND c.xmin = pg_current_xact_id()::xid;
+    IF FOUND THEN
+      RETURN NULL;
+    END IF;
+    UPDATE public.tenancy_version SET version = version + 1 RETURNING version INTO bumped;
+    INSERT INTO public.tenancy_changes (org_id, version) VALUES (org, bumped)
+      ON CONFLICT (org_id) DO UPDATE SET version = excluded.version;
+    PERFORM pg_notify('shunt_tenancy', org::text);
+    RETURN NULL;
+  END $$;
 `;
 
 const GRANTS = `

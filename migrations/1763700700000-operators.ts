@@ -4,8 +4,6 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  * Sessions of operators, so that a cookie can be ended before its time: at logout, when the operator is disabled, when
  * the credentials are rotated. Operators serve all organizations: this is no tenant table, and it holds no secret (a
  * cookie is worthless without the signature, whose key is not in the database).
- *
- * Also what the operators' own work asks of the trail: who turned the global switch last.
  */
 export class Operators1763700700000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -21,12 +19,10 @@ export class Operators1763700700000 implements MigrationInterface {
       CREATE INDEX operator_sessions_by_end ON operator_sessions (expires_at);
       GRANT SELECT, INSERT, DELETE ON operator_sessions TO shunt_runtime;
       GRANT UPDATE (ended_at) ON operator_sessions TO shunt_runtime;
-
-      CREATE INDEX audit_log_of_the_switch ON audit_log (org_id, seq DESC) WHERE action = 'routing.switch';
     `);
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP INDEX audit_log_of_the_switch; DROP TABLE operator_sessions;');
+    await runner.query('DROP TABLE operator_sessions');
   }
 }

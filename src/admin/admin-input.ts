@@ -24,7 +24,7 @@ export function unknownOrganization(): HttpError {
 
 /** An id that is none names no organization. */
 export function organizationId(id: string): string {
-  if (isUuid(id)) return id;
+  if (isUuid(id)) return id.toLowerCase();
   throw unknownOrganization();
 }
 

@@ -24,7 +24,7 @@ const LIST = z
     message: 'goes together with before_created_at: both of the last item of the page before.',
   });
 
-const ONE = z.strictObject({ org: z.uuid(), id: z.uuid() });
+const ONE = z.strictObject({ org: z.uuid().toLowerCase(), id: z.uuid().toLowerCase() });
 
 /** What became of outgoing mail: states, never an address, a link or figures. */
 @AdminController('mail')

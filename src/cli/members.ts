@@ -1,10 +1,12 @@
 import { MEMBER_ROLES, type MemberRole } from '../domain/policy/permissions.js';
-import { CliError, requiredText, text } from './arguments.js';
+import type { MemberOutcome } from '../modules/accounts/member.service.js';
+import { CliError, requiredText, text, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { ensureUser } from './orgs.js';
-import { chosenOrganization } from './session.js';
+import { chosenOrganization, type Session } from './session.js';
 import { shortTime, table } from './table.js';
 
+const EMAIL = '--email <address>    who';
 const ORG = '--org <id or name>   the organization; not needed while there is only one';
 
 const list: Command = {
@@ -55,10 +57,82 @@ const add: Command = {
   },
 };
 
+const changeRole: Command = {
+  name: 'members role',
+  summary: 'Give somebody another role in an organization',
+  usage: [ORG, EMAIL, `--role <role>        ${MEMBER_ROLES.join(', ')}`],
+  options: { org: { type: 'string' }, email: { type: 'string' }, role: { type: 'string' } },
+  async run(session, args) {
+    const wanted = roleFrom(requiredText(args, 'role'));
+    const { orgId, userId, email } = await chosenMember(session, args);
+    assertDone(await session.members.changeRole(orgId, userId, wanted, session.actor));
+    return { json: { userId, role: wanted }, text: `${email} is ${wanted} now.` };
+  },
+};
+
+const remove: Command = {
+  name: 'members remove',
+  summary: 'Take somebody out of an organization',
+  usage: [ORG, EMAIL],
+  options: { org: { type: 'string' }, email: { type: 'string' } },
+  async run(session, args) {
+    const { orgId, userId, email } = await chosenMember(session, args);
+    assertDone(await session.members.remove(orgId, userId, session.actor));
+    return { json: { userId, removed: true }, text: `${email} is no member any more.` };
+  },
+};
+
+const resetTotp: Command = {
+  name: 'members reset-totp',
+  summary: 'Remove the second factor of somebody who lost it; every session of theirs ends',
+  usage: [EMAIL],
+  options: { email: { type: 'string' } },
+  async run(session, args) {
+    const email = requiredText(args, 'email');
+    const userId = await session.users.findByEmail(email);
+    if (userId === null) throw new CliError('Nobody has this address here.');
+    const changed = await session.totp.reset(userId, session.actor);
+    const said = changed
+      ? `${email} signs in with the password alone, and can set up a second factor anew.`
+      : `${email} has no second factor.`;
+    return { json: { userId, changed }, text: said };
+  },
+};
+
+async function chosenMember(
+  session: Session,
+  args: Arguments,
+): Promise<{ orgId: string; userId: string; email: string }> {
+  const email = requiredText(args, 'email');
+  const { id: orgId } = await chosenOrganization(session, args);
+  const userId = await session.users.findByEmail(email);
+  if (userId === null) throw unknownMember();
+  return { orgId, userId, email };
+}
+
+function assertDone(outcome: MemberOutcome): void {
+  switch (outcome) {
+    case 'done':
+      return;
+    case 'unknown_member':
+      throw unknownMember();
+    case 'last_owner':
+      throw new CliError('An organization has an owner: make somebody else owner first.');
+    case 'not_permitted':
+      throw new Error('The command line is permitted everything');
+  }
+}
+
+function unknownMember(): CliError {
+  return new CliError(
+    'Nobody of this address is in the organization. They are listed by: npm run shunt -- members list',
+  );
+}
+
 function roleFrom(name: string): MemberRole {
   const role = MEMBER_ROLES.find((known) => known === name);
   if (role) return role;
   throw new CliError(`--role takes ${MEMBER_ROLES.join(', ')}.`, 2);
 }
 
-export const memberCommands: readonly Command[] = [list, add];
+export const memberCommands: readonly Command[] = [list, add, changeRole, remove, resetTotp];

@@ -11,11 +11,13 @@ import { createLogger } from '../platform/telemetry/logger.js';
 import { createServices, type Services } from '../services.js';
 import { CliError, text, type Arguments } from './arguments.js';
 
+type CommandActor = Extract<Actor, { kind: 'command' }>;
+
 /** What commands work with; open while one runs. */
 export type Session = Services & {
   readonly rekey: RekeyService;
   /** Whom the audit trail names for what a command changes. */
-  readonly actor: Actor;
+  readonly actor: CommandActor;
   readonly hasPreviousKey: boolean;
   close(): Promise<void>;
 };
@@ -37,7 +39,7 @@ export async function openSession(): Promise<Session> {
 }
 
 /** The user of the operating system that runs the command. */
-export function commandActor(): Actor {
+export function commandActor(): CommandActor {
   return { kind: 'command', name: userName() };
 }
 

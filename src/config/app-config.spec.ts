@@ -52,6 +52,7 @@ test.each([
   [{ SHUNT_ALLOWED_ORIGINS: 'https://a.example.com/path' }, 'SHUNT_ALLOWED_ORIGINS'],
   [{ SHUNT_ALLOWED_ORIGINS: 'a.example.com' }, 'SHUNT_ALLOWED_ORIGINS'],
   [{ SHUNT_PUBLIC_URL: 'shunt' }, 'SHUNT_PUBLIC_URL'],
+  [{ SHUNT_PUBLIC_URL: 'shunt.example.com:8443' }, 'SHUNT_PUBLIC_URL'],
   [{ SHUNT_ROLE: 'both' }, 'SHUNT_ROLE'],
 ] as [Record<string, string>, string][])(
   '%j does not start, and says what to change',

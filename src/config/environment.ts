@@ -2,6 +2,9 @@ import { z } from 'zod';
 
 const flagged = z.string().trim().min(1).optional();
 const url = z.url().optional();
+const webUrl = z
+  .url({ protocol: /^https?$/, error: 'begins with https:// (or http://)' })
+  .optional();
 
 /** The environment, as README.md and `.env` know it. The only schema of it, and `loadConfig` its only reader. */
 const environment = z.object({
@@ -11,7 +14,7 @@ const environment = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   SHUNT_DATA_DIR: z.string().default('.shunt'),
   SHUNT_ROLE: z.enum(['all', 'gateway', 'worker']).default('all'),
-  SHUNT_PUBLIC_URL: url,
+  SHUNT_PUBLIC_URL: webUrl,
   SHUNT_ALLOWED_ORIGINS: z.string().default(''),
   SHUNT_SIGN_UP: z.enum(['open', 'closed']).default('open'),
   SHUNT_ADMIN_HOST: flagged,

@@ -108,9 +108,17 @@ export class AccountController {
   @Post('totp/confirm')
   @HttpCode(200)
   @SignedIn()
-  async confirmTotp(@CurrentUser() user: SignedInUser, @Body() body: unknown) {
+  async confirmTotp(
+    @CurrentUser() user: SignedInUser,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+  ) {
     const { code } = readBody(CODE, body);
-    const outcome = await this.totp.confirm(user.userId, code);
+    const outcome = await this.delays.run(clientAddressOf(request), async (attempt) => {
+      const tried = await this.totp.confirm(user, code);
+      if (tried.kind === 'wrong_code') attempt.count();
+      return tried;
+    });
     switch (outcome.kind) {
       case 'enabled':
         return { totp_enabled: true, recovery_codes: outcome.recoveryCodes };

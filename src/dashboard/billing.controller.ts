@@ -102,6 +102,12 @@ function opened(result: Opened): { url: string } {
         'already_subscribed',
         'The organization has a subscription. Change it in the portal: POST /api/billing/portal.',
       );
+    case 'deletion_pending':
+      throw new HttpError(
+        409,
+        'deletion_pending',
+        'The organization is about to be deleted. Withdraw that first: DELETE /api/organization/deletion.',
+      );
     case 'no_subscription':
       throw new HttpError(409, 'no_subscription', 'The organization has no subscription yet.');
   }

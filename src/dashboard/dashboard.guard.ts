@@ -7,6 +7,7 @@ import { MemberAccessService } from '../modules/accounts/member-access.service.j
 import { SessionService } from '../modules/accounts/session.service.js';
 import { HttpError } from '../platform/http/http-error.js';
 import { isFromOrigin, ownOrigin, sourceOf } from '../platform/http/same-origin.js';
+import { isUuid } from '../platform/uuid.js';
 import {
   ACCESS,
   EXEMPT_FROM_CSRF,
@@ -24,7 +25,6 @@ import {
 } from './session-cookie.js';
 
 const ORGANIZATION_HEADER = 'x-shunt-organization-id';
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
@@ -105,7 +105,7 @@ export class DashboardGuard implements CanActivate {
     permission: Permission,
   ): Promise<Member> {
     const orgId = request.headers[ORGANIZATION_HEADER] ?? user.currentOrgId;
-    const isId = typeof orgId === 'string' && UUID.test(orgId);
+    const isId = typeof orgId === 'string' && isUuid(orgId);
     const access = isId ? await this.memberAccess.find(orgId, user.userId) : null;
     if (!isId || access === null) {
       throw new HttpError(404, 'unknown_organization', 'You are in no such organization.');

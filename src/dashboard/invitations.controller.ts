@@ -83,7 +83,7 @@ export class InvitationsController {
     @CurrentMember() { orgId, actor }: Member,
     @Param('id') id: string,
   ): Promise<void> {
-    if (isUuid(id) && (await this.invitations.withdraw(orgId, id, actor))) return;
+    if (isUuid(id) && (await this.invitations.withdraw(orgId, id.toLowerCase(), actor))) return;
     throw unknown();
   }
 

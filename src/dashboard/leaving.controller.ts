@@ -1,5 +1,4 @@
 import { Body, Delete, Get, Header, HttpCode, Inject, Post, StreamableFile } from '@nestjs/common';
-import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { DeletionService } from '../modules/leaving/deletion.service.js';
 import { OrganizationExport } from '../modules/leaving/organization-export.js';
@@ -9,6 +8,7 @@ import { CurrentMember, Needs, type Member } from './access.js';
 import { DashboardController } from './dashboard.controller.js';
 import { unknown } from './resource-id.js';
 
+const RETRY_SECONDS = 60;
 const DELETION = z.strictObject({
   confirm_name: z.string('is the name of the organization').min(1).max(200),
 });
@@ -21,13 +21,24 @@ export class LeavingController {
     @Inject(DeletionService) private readonly deletions: DeletionService,
   ) {}
 
-  /** Everything that is kept about the organization, as lines of JSON. A POST, because it leaves an entry in the trail. */
+  /**
+   * Everything that is kept about the organization, as lines of JSON. A POST, because it leaves an entry in the trail.
+   * Where it fails on the way the connection breaks off, and the last line, which says that it is complete, is missing.
+   */
   @Post('export')
   @HttpCode(200)
   @Header('content-disposition', 'attachment; filename="shunt-organization.ndjson"')
   @Needs('organization.export')
-  export(@CurrentMember() { orgId, actor }: Member): StreamableFile {
-    const lines = Readable.from(this.exports.lines(orgId, actor));
+  async export(@CurrentMember() { orgId, actor }: Member): Promise<StreamableFile> {
+    const lines = await this.exports.open(orgId, actor);
+    if (lines === null) {
+      throw new HttpError(
+        429,
+        'export_running',
+        'An export is under way. Wait until it has ended, or try again in a minute.',
+        RETRY_SECONDS,
+      );
+    }
     return new StreamableFile(lines, { type: 'application/x-ndjson' });
   }
 

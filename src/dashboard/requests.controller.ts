@@ -10,6 +10,7 @@ import { CurrentMember, Needs, type Member } from './access.js';
 import { DashboardController } from './dashboard.controller.js';
 import { FIELDS } from './resource-fields.js';
 import { idOf, unknown } from './resource-id.js';
+import { SlowReads } from './slow-reads.js';
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 const USAGE_DAYS_DEFAULT = 30;
@@ -49,6 +50,8 @@ const PERIOD = z.strictObject({
 /** What the calls of the organization were, and what they cost in all. Never content. */
 @DashboardController('api')
 export class RequestsController {
+  readonly #sums = new SlowReads();
+
   constructor(
     @Inject(RequestLog) private readonly log: RequestLog,
     @Inject(ProjectService) private readonly projects: ProjectService,
@@ -84,7 +87,8 @@ export class RequestsController {
     if (fromMs >= toMs) throw new HttpError(400, 'invalid_request', 'from: must be before to.');
     const projectId = await this.#projectOf(orgId, given.project_id);
     const includeSynthetic = given.include_synthetic === 'true';
-    const totals = await this.log.totals(orgId, { projectId, fromMs, toMs, includeSynthetic });
+    const wanted = { projectId, fromMs, toMs, includeSynthetic };
+    const totals = await this.#sums.run(() => this.log.totals(orgId, wanted));
     return {
       from: new Date(fromMs).toISOString(),
       to: new Date(toMs).toISOString(),

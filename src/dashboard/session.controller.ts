@@ -92,7 +92,7 @@ export class SessionController {
     const client = clientLabelOf(request.headers['user-agent']);
     const outcome = await this.delays.run(clientAddressOf(request), async (attempt) => {
       const tried = await this.signIns.signIn({ ...given, recoveryCode, client });
-      if (tried.kind === 'wrong_credentials') attempt.count();
+      if (tried.kind !== 'signed_in' && tried.kind !== 'totp_needed') attempt.count();
       return tried;
     });
     if (outcome.kind === 'wrong_credentials') {
@@ -100,6 +100,14 @@ export class SessionController {
     }
     if (outcome.kind === 'totp_needed') {
       throw new HttpError(401, 'totp_needed', 'Give the code of your authenticator app too.');
+    }
+    if (outcome.kind === 'too_many_codes') {
+      throw new HttpError(
+        429,
+        'too_many_attempts',
+        'Too many wrong codes. Wait a little, or use a recovery code; if the codes were not yours, set a new password.',
+        outcome.retryAfterSeconds,
+      );
     }
     // The browser's earlier session would otherwise go on without anybody holding it.
     if (before !== null) await this.sessions.end(before.sessionId);

@@ -10,11 +10,12 @@ import { readBody } from '../platform/http/read-body.js';
 import { takingAtLeast } from '../platform/http/taking-at-least.js';
 import { OpenToAll } from './access.js';
 import { DashboardController } from './dashboard.controller.js';
+import { FIELDS } from './resource-fields.js';
 
 const ACCOUNT = z.strictObject({
   email: z.email().max(254),
   password: z.string().max(200),
-  organization_name: z.string().trim().min(1).max(200),
+  organization_name: FIELDS.name,
 });
 
 /** Longer than either way takes beside the password's hash, which both make. */

@@ -14,6 +14,8 @@ export interface ListedMember {
 }
 
 export type MemberActor = Extract<Actor, { kind: 'member' }>;
+/** Somebody at the command line of the machine may what an owner may, and is in no organization. */
+export type MembersActor = MemberActor | Extract<Actor, { kind: 'command' }>;
 
 export type MemberOutcome = 'done' | 'unknown_member' | 'last_owner' | 'not_permitted';
 export type SecurityOutcome = 'done' | 'totp_not_enabled' | 'not_permitted';
@@ -44,11 +46,11 @@ export class MemberService {
     orgId: string,
     userId: string,
     role: MemberRole,
-    actor: MemberActor,
+    actor: MembersActor,
   ): Promise<MemberOutcome> {
     return this.database.tenant(orgId, async (q) => {
       const found = await lockMembers(q, orgId, userId, actor);
-      if (!may(found.actorRole ?? 'member', 'members.change')) return 'not_permitted';
+      if (!found.mayChange) return 'not_permitted';
       if (found.role === null) return 'unknown_member';
       if (found.role === role) return 'done';
       if (found.isLastOwner) return 'last_owner';
@@ -70,11 +72,11 @@ export class MemberService {
   }
 
   /** Anybody may leave; to remove another takes the permission. */
-  async remove(orgId: string, userId: string, actor: MemberActor): Promise<MemberOutcome> {
+  async remove(orgId: string, userId: string, actor: MembersActor): Promise<MemberOutcome> {
     return this.database.tenant(orgId, async (q) => {
       const found = await lockMembers(q, orgId, userId, actor);
-      const isLeaving = userId === actor.id;
-      if (!isLeaving && !may(found.actorRole ?? 'member', 'members.change')) return 'not_permitted';
+      const isLeaving = actor.kind === 'member' && userId === actor.id;
+      if (!isLeaving && !found.mayChange) return 'not_permitted';
       if (found.role === null) return 'unknown_member';
       if (found.isLastOwner) return 'last_owner';
       await q.query('DELETE FROM memberships WHERE org_id = $1 AND user_id = $2', [orgId, userId]);
@@ -97,8 +99,8 @@ export class MemberService {
     actor: MemberActor,
   ): Promise<SecurityOutcome> {
     return this.database.tenant(orgId, async (q) => {
-      const { actorRole } = await lockMembers(q, orgId, actor.id, actor);
-      if (!may(actorRole ?? 'member', 'security.change')) return 'not_permitted';
+      const { role } = await lockMembers(q, orgId, actor.id, actor);
+      if (!may(role ?? 'member', 'security.change')) return 'not_permitted';
       const [user] = await q.query<{ enabled: boolean }>(
         'SELECT totp_enabled_at IS NOT NULL AS enabled FROM users WHERE id = $1',
         [actor.id],
@@ -125,8 +127,8 @@ export class MemberService {
 interface LockedMembers {
   /** Null where the user is no member. */
   readonly role: MemberRole | null;
-  /** As it is now: the request may have waited for the change that took it. */
-  readonly actorRole: MemberRole | null;
+  /** By the actor's role as it is now: the request may have waited for the change that took it. */
+  readonly mayChange: boolean;
   readonly isLastOwner: boolean;
 }
 
@@ -135,7 +137,7 @@ async function lockMembers(
   q: Queryable,
   orgId: string,
   userId: string,
-  actor: MemberActor,
+  actor: MembersActor,
 ): Promise<LockedMembers> {
   const owners = await q.query<{ userId: string }>(
     `SELECT user_id AS "userId" FROM memberships WHERE org_id = $1 AND role = 'owner'
@@ -145,13 +147,13 @@ async function lockMembers(
   const rows = await q.query<{ userId: string; role: MemberRole }>(
     `SELECT user_id AS "userId", role FROM memberships WHERE org_id = $1 AND user_id = ANY($2::uuid[])
       ORDER BY user_id FOR UPDATE`,
-    [orgId, [userId, actor.id]],
+    [orgId, actor.kind === 'member' ? [userId, actor.id] : [userId]],
   );
   const roleOf = (id: string): MemberRole | null =>
     rows.find((row) => row.userId === id)?.role ?? null;
   return {
     role: roleOf(userId),
-    actorRole: roleOf(actor.id),
+    mayChange: actor.kind === 'command' || may(roleOf(actor.id) ?? 'member', 'members.change'),
     isLastOwner: owners.length === 1 && owners[0]?.userId === userId,
   };
 }

@@ -155,6 +155,14 @@ export async function startSessionWithin(q: Queryable, fields: NewSession): Prom
   return { sessionId: id, token: `${id}.${secret}`, expiresAtMs };
 }
 
-export async function endSessionsWithin(q: Queryable, userId: string): Promise<void> {
-  await q.query('DELETE FROM sessions WHERE user_id = $1', [userId]);
+/** Every session of the user, but for the one that is kept. */
+export async function endSessionsWithin(
+  q: Queryable,
+  userId: string,
+  keptId: string | null = null,
+): Promise<void> {
+  await q.query('DELETE FROM sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2', [
+    userId,
+    keptId,
+  ]);
 }

@@ -4,6 +4,7 @@ import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { auditForUserWithin, membershipsWithin } from './audit-for-user.js';
+import { FactorGuesses } from './factor-guesses.js';
 import type { FailedSignIns } from './failed-sign-ins.js';
 import { takeFactorWithin, type GivenFactor } from './second-factor.js';
 import { startSessionWithin, type IssuedSession } from './session.service.js';
@@ -18,6 +19,8 @@ export type SignInOutcome =
   | { readonly kind: 'signed_in'; readonly userId: string; readonly session: IssuedSession }
   /** The password is right. */
   | { readonly kind: 'totp_needed' }
+  /** The password is right; the code was not looked at. */
+  | { readonly kind: 'too_many_codes'; readonly retryAfterSeconds: number }
   /** Which of them is not said. */
   | { readonly kind: 'wrong_credentials' };
 
@@ -33,12 +36,16 @@ const COLUMNS = `id, password_hash AS "passwordHash", totp_last_step AS "lastSte
 
 /** Takes password and second factor, gives a session. */
 export class SignInService {
+  readonly #guesses: FactorGuesses;
+
   constructor(
     private readonly database: Database,
     private readonly secretBox: SecretBox,
     private readonly clock: Clock,
     private readonly failed: FailedSignIns,
-  ) {}
+  ) {
+    this.#guesses = new FactorGuesses(clock);
+  }
 
   async signIn(given: Credentials): Promise<SignInOutcome> {
     const [user] = await this.database.query<UserRow>(
@@ -50,7 +57,9 @@ export class SignInService {
       isRight && user
         ? await this.database.transaction((q) => this.#enter(q, user, given))
         : { kind: 'wrong_credentials' };
-    if (outcome.kind === 'wrong_credentials') this.failed.note();
+    if (outcome.kind === 'wrong_credentials' || outcome.kind === 'too_many_codes') {
+      this.failed.note();
+    }
     return outcome;
   }
 
@@ -65,9 +74,8 @@ export class SignInService {
       if (given.totp === undefined && given.recoveryCode === undefined) {
         return { kind: 'totp_needed' };
       }
-      const factor = { userId: user.id, sealed: user.sealed, lastStep: Number(user.lastStep) };
-      const isTaken = await takeFactorWithin(q, this.secretBox, factor, given);
-      if (!isTaken) return { kind: 'wrong_credentials' };
+      const refused = await this.#takeFactor(q, { ...user, sealed: user.sealed }, given);
+      if (refused !== null) return refused;
     }
     const atMs = this.clock.nowMs();
     const [first] = await membershipsWithin(q, user.id);
@@ -84,6 +92,27 @@ export class SignInService {
       details: { factor: factorOf(user, given) },
     });
     return { kind: 'signed_in', userId: user.id, session };
+  }
+
+  /** Null where it is right. Who guesses at one account is behind one another: its row is locked. */
+  async #takeFactor(
+    q: Queryable,
+    user: UserRow & { readonly sealed: Buffer },
+    given: GivenFactor,
+  ): Promise<SignInOutcome | null> {
+    const account = `${user.id} ${user.passwordHash}`;
+    const isGuessable = given.recoveryCode === undefined;
+    const waitMs = isGuessable ? this.#guesses.waitMs(account) : 0;
+    if (waitMs > 0) {
+      return { kind: 'too_many_codes', retryAfterSeconds: Math.ceil(waitMs / 1_000) };
+    }
+    const factor = { userId: user.id, sealed: user.sealed, lastStep: Number(user.lastStep) };
+    if (await takeFactorWithin(q, this.secretBox, factor, given)) {
+      this.#guesses.right(account);
+      return null;
+    }
+    if (isGuessable) this.#guesses.wrong(account);
+    return { kind: 'wrong_credentials' };
   }
 }
 

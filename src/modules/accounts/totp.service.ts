@@ -1,3 +1,4 @@
+import type { Actor } from '../../domain/subscription/actor.js';
 import type { Clock } from '../../platform/clock.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import { newTotpSecret, totpStep, totpUri } from '../../platform/crypto/totp.js';
@@ -5,6 +6,7 @@ import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { auditForUserWithin } from './audit-for-user.js';
 import { replaceRecoveryCodesWithin, userTotpAad } from './second-factor.js';
+import { endSessionsWithin } from './session.service.js';
 
 export type TotpBegun =
   | { readonly kind: 'begun'; readonly secret: string; readonly uri: string }
@@ -34,7 +36,11 @@ export class TotpService {
     return { kind: 'begun', secret, uri: totpUri(email, secret) };
   }
 
-  async confirm(userId: string, code: string): Promise<TotpConfirmed> {
+  /** Ends every other session: those were opened without it. */
+  async confirm(
+    { userId, sessionId }: { readonly userId: string; readonly sessionId: string },
+    code: string,
+  ): Promise<TotpConfirmed> {
     return this.database.transaction(async (q) => {
       const [user] = await q.query<{ sealed: Buffer | null; enabled: boolean }>(
         `SELECT totp_secret_sealed AS sealed, totp_enabled_at IS NOT NULL AS enabled
@@ -53,6 +59,7 @@ export class TotpService {
         step,
       ]);
       const recoveryCodes = await replaceRecoveryCodesWithin(q, userId);
+      await endSessionsWithin(q, userId, sessionId);
       await auditChange(q, userId, atMs, 'enabled');
       return { kind: 'enabled', recoveryCodes };
     });
@@ -61,14 +68,18 @@ export class TotpService {
   /** False where there was none. The caller has asked for the password. */
   async disable(userId: string): Promise<boolean> {
     return this.database.transaction(async (q) => {
-      const disabled = await q.query(
-        `UPDATE users SET totp_secret_sealed = NULL, totp_enabled_at = NULL, totp_last_step = 0
-          WHERE id = $1 AND totp_enabled_at IS NOT NULL RETURNING id`,
-        [userId],
-      );
-      if (disabled.length === 0) return false;
-      await q.query('DELETE FROM recovery_codes WHERE user_id = $1', [userId]);
+      if (!(await removeFactorWithin(q, userId))) return false;
       await auditChange(q, userId, this.clock.nowMs(), 'disabled');
+      return true;
+    });
+  }
+
+  /** For somebody who lost it: whoever runs the machine removes it, and every session ends. False where there was none. */
+  async reset(userId: string, actor: Extract<Actor, { kind: 'command' }>): Promise<boolean> {
+    return this.database.transaction(async (q) => {
+      if (!(await removeFactorWithin(q, userId))) return false;
+      await endSessionsWithin(q, userId);
+      await auditChange(q, userId, this.clock.nowMs(), 'disabled', actor);
       return true;
     });
   }
@@ -82,13 +93,25 @@ export class TotpService {
   }
 }
 
+async function removeFactorWithin(q: Queryable, userId: string): Promise<boolean> {
+  const removed = await q.query(
+    `UPDATE users SET totp_secret_sealed = NULL, totp_enabled_at = NULL, totp_last_step = 0
+      WHERE id = $1 AND totp_enabled_at IS NOT NULL RETURNING id`,
+    [userId],
+  );
+  if (removed.length === 0) return false;
+  await q.query('DELETE FROM recovery_codes WHERE user_id = $1', [userId]);
+  return true;
+}
+
 async function auditChange(
   q: Queryable,
   userId: string,
   atMs: number,
   newValue: 'enabled' | 'disabled',
+  actor?: Actor,
 ): Promise<void> {
   const oldValue = newValue === 'enabled' ? 'disabled' : 'enabled';
   const entry = { action: 'user.totp_changed', atMs, subject: userId, oldValue, newValue } as const;
-  await auditForUserWithin(q, userId, entry);
+  await auditForUserWithin(q, userId, entry, actor);
 }

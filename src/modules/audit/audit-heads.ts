@@ -29,6 +29,11 @@ export function isGenuineHead(publicKeyPem: string, head: SignedHead): boolean {
   return isSignedBy(publicKeyPem, signedHeadText(head), head.signature);
 }
 
+/** In one line, for mails: `<seq>:<hash>`, as `verify-audit --head` takes it, then when it was signed, and the signature. */
+export function headLine({ seq, hash, at, signature }: SignedHead): string {
+  return `${seq}:${hash} ${at} ${signature}`;
+}
+
 /** Signed heads of the trails, for exports, statements and mails. */
 export class AuditHeads {
   constructor(

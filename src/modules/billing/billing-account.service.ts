@@ -22,7 +22,10 @@ export interface BillingOverview {
 
 export type Opened =
   | { readonly kind: 'opened'; readonly url: string }
-  | { readonly kind: 'unknown_price' | 'already_subscribed' | 'no_subscription' };
+  | {
+      readonly kind:
+        'unknown_price' | 'already_subscribed' | 'no_subscription' | 'deletion_pending';
+    };
 
 const PLANS_MS_MAX = 5 * 60_000;
 
@@ -66,9 +69,10 @@ export class BillingAccountService {
 
   /**
    * A second subscription beside a live one would be paid for without a use, and ending it would end routing: whoever
-   * has one changes it in the portal.
+   * has one changes it in the portal. What is about to be deleted could not end what is bought for it.
    */
   async openCheckout(orgId: string, actor: Actor, priceId: string): Promise<Opened> {
+    if (await this.#isLeaving(orgId)) return { kind: 'deletion_pending' };
     const current = await this.#current(orgId);
     if (current !== null && current.status !== 'canceled') return { kind: 'already_subscribed' };
     const plans = await this.plans();
@@ -103,6 +107,13 @@ export class BillingAccountService {
 
   async #current(orgId: string): Promise<CurrentSubscription | null> {
     return this.database.tenant(orgId, (q) => currentSubscription(q, orgId));
+  }
+
+  async #isLeaving(orgId: string): Promise<boolean> {
+    const pending = await this.database.tenant(orgId, (q) =>
+      q.query('SELECT FROM organizations WHERE id = $1 AND deletion_due_at IS NOT NULL', [orgId]),
+    );
+    return pending.length > 0;
   }
 
   async #audit(orgId: string, actor: Actor, action: AuditAction, subject: string): Promise<void> {

@@ -91,8 +91,13 @@ export class BillingService {
     const { orgId, conflicting } = attribute(event, owner);
     if (orgId === null) return this.#keepWaiting(q, event, source);
     await scopeToOrganization(q, orgId);
-    // The lock of every change of a status: what is read of the organization from here on stays so.
-    await q.query('SELECT FROM organizations WHERE id = $1 FOR UPDATE', [orgId]);
+    // The lock of every change of a status: what is read of the organization from here on stays so. Nothing is written
+    // for one that was erased while this waited for it.
+    const alive = await q.query(
+      'SELECT FROM organizations WHERE id = $1 AND erased_at IS NULL FOR UPDATE',
+      [orgId],
+    );
+    if (alive.length === 0) return this.#keepWaiting(q, event, source);
     if (source === 'reconciliation' && (await isKnown(q, orgId, event))) {
       return { kind: 'unchanged' };
     }
@@ -179,7 +184,10 @@ export class BillingService {
     if (this.paddle === null) return { kind: 'off', compared: 0, changed: 0, failed: 0 };
     const reconciled = await this.#comparePages(this.paddle);
     this.logger.info({ ...reconciled }, 'subscriptions compared with the payment provider');
-    await this.limits.warnAll();
+    const unchecked = await this.limits.warnAll();
+    if (unchecked.length > 0) {
+      this.logger.warn({ organizations: unchecked }, 'limits of plans could not be checked');
+    }
     return reconciled;
   }
 

@@ -2,6 +2,7 @@ import type { AppConfig } from '../../config/app-config.js';
 import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Logger } from '../../platform/telemetry/logger.js';
+import type { AuditHeads } from '../audit/audit-heads.js';
 import { SubscriptionService } from '../subscriptions/subscription.service.js';
 import { BillingAccountService } from './billing-account.service.js';
 import { BillingService } from './billing.service.js';
@@ -15,12 +16,18 @@ export interface BillingContext {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly auditHeads: Pick<AuditHeads, 'signedWithin'> | null;
 }
 
 /** Subscriptions and what is paid for them, wired once. */
-export function createBilling({ config, database, clock, logger }: BillingContext) {
+export function createBilling({ config, database, clock, logger, auditHeads }: BillingContext) {
   const paddle: PaddleApi | null = config.paddle && new PaddleClient(config.paddle);
-  const subscriptions = new SubscriptionService(database, clock, paymentStanding(config.paddle));
+  const subscriptions = new SubscriptionService(
+    database,
+    clock,
+    paymentStanding(config.paddle),
+    auditHeads,
+  );
   const planLimits = new PlanLimitService(database, clock);
   return {
     subscriptions,

@@ -9,14 +9,29 @@ import { currentSubscription } from './billing-snapshot.js';
 const COUNTED_MAX = 10_000_000;
 /** Where the plan includes any number. */
 const COUNTED_UNLIMITED_MAX = 100_000;
+/** So many take long to count: the figure is kept for a while, however often somebody looks at it. */
+const KEPT_MIN = 100_000;
+const KEPT_MS = 10 * 60_000;
+const KEPT_MAX = 1_000;
 const PAGE_MAX = 1_000;
 const PAGES_MAX = 1_000;
+/** So many do not fail for reasons of their own: the next night tries again. */
+const FAILED_MAX = 100;
+
+interface Counted {
+  readonly month: string;
+  readonly countedMax: number;
+  readonly requests: number;
+  readonly atMs: number;
+}
 
 /**
  * Compares what an organization uses with what its plan includes, and says so. It has no way to refuse anything: no
  * other part of the product asks it.
  */
 export class PlanLimitService {
+  readonly #kept = new Map<string, Counted>();
+
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
@@ -30,28 +45,54 @@ export class PlanLimitService {
     const included = figures.requestsPerMonth;
     const wanted = included === null ? COUNTED_UNLIMITED_MAX : included * 2 + 1;
     const countedMax = Math.max(Math.min(wanted, COUNTED_MAX), (included ?? 0) + 1);
-    const [use] = await q.query<{ seats: number; retentionDays: number; requests: number }>(
+    const [use] = await q.query<{ seats: number; retentionDays: number }>(
       `SELECT (SELECT count(*) FROM memberships WHERE org_id = $1)::int AS seats,
-              substr(retention_class, 2)::int AS "retentionDays",
-              (SELECT count(*) FROM (SELECT FROM request_log
-                WHERE org_id = $1 AND started_at >= $2 AND NOT synthetic LIMIT $3) AS calls)::int AS requests
+              substr(retention_class, 2)::int AS "retentionDays"
          FROM organizations WHERE id = $1`,
-      [orgId, new Date(`${this.#month()}-01T00:00:00Z`), countedMax],
+      [orgId],
     );
     if (use === undefined) return [];
-    const { seats, retentionDays, requests } = use;
-    return planLimits(figures, { seats, retentionDays, requestsThisMonth: requests });
+    const requestsThisMonth = await this.#requestsWithin(q, orgId, countedMax);
+    return planLimits(figures, { ...use, requestsThisMonth });
   }
 
-  /** Tells the owners of every limit that was passed, once in a calendar month (UTC) each. */
-  async warnAll(): Promise<void> {
+  async #requestsWithin(q: Queryable, orgId: string, countedMax: number): Promise<number> {
+    const [month, nowMs] = [this.#month(), this.clock.nowMs()];
+    const kept = this.#kept.get(orgId);
+    const isGood = kept?.month === month && kept.countedMax === countedMax;
+    if (isGood && nowMs - kept.atMs < KEPT_MS) return kept.requests;
+    const [row] = await q.query<{ requests: number }>(
+      `SELECT count(*)::int AS requests FROM (SELECT FROM request_log
+         WHERE org_id = $1 AND started_at >= $2 AND NOT synthetic LIMIT $3) AS calls`,
+      [orgId, new Date(`${month}-01T00:00:00Z`), countedMax],
+    );
+    const requests = row?.requests ?? 0;
+    this.#kept.delete(orgId);
+    if (requests >= KEPT_MIN) {
+      const [oldest] = this.#kept.keys();
+      if (oldest !== undefined && this.#kept.size >= KEPT_MAX) this.#kept.delete(oldest);
+      this.#kept.set(orgId, { month, countedMax, requests, atMs: nowMs });
+    }
+    return requests;
+  }
+
+  /**
+   * Tells the owners of every limit that was passed, once in a calendar month (UTC) each. Returns the organizations
+   * that could not be looked at: one whose calls take too long to count must not keep the others from it.
+   */
+  async warnAll(): Promise<string[]> {
+    const failed: string[] = [];
     let after: string | null = null;
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const ids = await this.#organizationsAfter(after);
-      for (const id of ids) await this.warn(id);
+      for (const id of ids) {
+        await this.warn(id).catch(() => failed.push(id));
+        if (failed.length >= FAILED_MAX) return failed;
+      }
       after = ids.at(-1) ?? null;
-      if (after === null) return;
+      if (after === null) break;
     }
+    return failed;
   }
 
   async #organizationsAfter(after: string | null): Promise<string[]> {

@@ -14,7 +14,7 @@ import { createApiKeyWithin } from '../api-keys/api-key.service.js';
 import { auditInstallationWithin } from '../audit/audit-trail.js';
 import { TOKEN_LENGTH_MAX, TOKEN_LENGTH_MIN, isUsableToken } from '../api-keys/api-key-token.js';
 import { addMemberWithin, OrganizationService } from '../organizations/organization.service.js';
-import { createUserWithin } from '../organizations/user.service.js';
+import { createUserWithin, type NewUser } from '../organizations/user.service.js';
 import { createProjectWithin } from '../projects/project.service.js';
 import { ProviderKeyService, isUsableKey } from '../provider-keys/provider-key.service.js';
 import { operatorTotpAad } from './operator-totp.js';
@@ -93,7 +93,7 @@ async function createFirst(q: Queryable, context: BootstrapContext): Promise<Fir
   const ownerEmail = config.bootstrap.email ?? DEFAULT_EMAIL;
   const ownerPassword = config.bootstrap.password ?? randomBytes(15).toString('base64url');
   const user = await createUserWithin(q, ownerEmail, ownerPassword);
-  if (user.kind !== 'created') throw new ConfigError(faultOf(user.kind));
+  if (user.kind !== 'created') throw new ConfigError(faultOf(user));
   const organizations = new OrganizationService(database, secretBox, clock);
   const first = { name: ORGANIZATION_NAME, isFirst: true };
   const organization = await organizations.createWithin(q, first, ACTOR);
@@ -182,13 +182,11 @@ async function ensureOperator(
   });
 }
 
-function faultOf(kind: 'email_taken' | 'password_too_short' | 'password_too_long'): string {
-  switch (kind) {
+function faultOf(refused: Exclude<NewUser, { kind: 'created' }>): string {
+  switch (refused.kind) {
     case 'email_taken':
       return 'SHUNT_BOOTSTRAP_EMAIL is the address of a user who exists already: use another.';
-    case 'password_too_short':
-      return 'SHUNT_BOOTSTRAP_PASSWORD needs at least 8 characters.';
-    case 'password_too_long':
-      return 'SHUNT_BOOTSTRAP_PASSWORD has more than the 72 bytes that its hash can hold.';
+    case 'weak_password':
+      return `SHUNT_BOOTSTRAP_PASSWORD cannot be taken. ${refused.message}`;
   }
 }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import type { Actor } from '../../domain/subscription/actor.js';
 import type { Clock } from '../../platform/clock.js';
+import { Downloads } from '../../platform/http/downloads.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import type { AuditHeads } from '../audit/audit-heads.js';
@@ -9,12 +11,16 @@ import { auditWithin } from '../audit/audit-trail.js';
 const PAGE = 1_000;
 const FORMAT = 1;
 
-/** What exports leave out: bookkeeping, between replicas and of the chain. */
-const LEFT_OUT = new Set(['tenancy_changes', 'audit_heads']);
+/** What exports leave out: bookkeeping, between replicas and of the chains. */
+const LEFT_OUT = new Set(['tenancy_changes', 'audit_heads', 'ledger_heads']);
+/** Whose hashes are what a verification needs, and no secrets. */
+const CHAINS = ['audit_log', 'savings_ledger', 'seals'];
 
 interface Table {
   readonly name: string;
-  /** The key that pages are read by, in its order. */
+  /** Whose rows it holds is another column than `org_id` in one table alone. */
+  readonly owner: 'id' | 'org_id';
+  /** The rest of the primary key, which pages are read by, in its order. */
   readonly key: readonly string[];
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
@@ -23,17 +29,27 @@ interface Table {
  * Everything that is kept about an organization, as lines of JSON: a first one that says what it is, one per row
  * (`{"table", "row"}`), and a last one with the counts, the SHA-256 of all lines before it, and the signed head of
  * the audit trail. Amounts and other numbers that JSON readers would round are strings. Secrets are left out: key
- * hashes and whatever is sealed; hashes of the audit trail are in it, as hex, since its verification needs them.
+ * hashes and whatever is sealed; hashes of the trail and the ledger are in it, as hex, since their verification needs them.
  */
 export class OrganizationExport {
+  readonly #downloads: Downloads;
+
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
     private readonly heads: AuditHeads,
-  ) {}
+    stalledMsMax?: number,
+  ) {
+    this.#downloads = new Downloads(stalledMsMax);
+  }
+
+  /** Null while one of the organization, or as many as may be, are under way. Where it fails there is no last line. */
+  async open(orgId: string, actor: Actor): Promise<Readable | null> {
+    return this.#downloads.open(orgId, this.lines(orgId, actor));
+  }
 
   /** Lines, each with its newline, in chunks of at most 1,000. The export is audited before its first line. */
-  async *lines(orgId: string, actor: Actor): AsyncGenerator<string> {
+  async *lines(orgId: string, actor: Actor): AsyncGenerator<string, void, void> {
     const digest = createHash('sha256');
     const atMs = this.clock.nowMs();
     const tables = await this.database.tenant(orgId, async (q) => {
@@ -75,16 +91,19 @@ export class OrganizationExport {
     let after: string[] | null = null;
     for (;;) {
       const bounds: string[] | null = after;
+      // The owner apart from the key, and as a value: the planner takes a row's comparison for one of its first
+      // column, and would sort everything that is left for each page.
       const from =
         bounds === null
           ? ''
-          : `WHERE (${key}) > (${table.key.map((name, i) => `$${i + 1}::${types.get(name)}`).join(', ')})`;
+          : `AND (${key}) > (${table.key.map((name, i) => `$${i + 2}::${types.get(name)}`).join(', ')})`;
       const page: { row: string; last: string[] }[] = await this.database.tenant(orgId, (q) =>
         q.query(
           `SELECT (SELECT to_jsonb(o) FROM (SELECT ${table.columns.map(exported).join(', ')}) AS o)::text AS row,
-                  ARRAY[${table.key.map((name) => `${quoted(name)}::text`).join(', ')}] AS last
-             FROM public.${quoted(table.name)} ${from} ORDER BY ${key} LIMIT ${PAGE}`,
-          bounds ?? [],
+                  ARRAY[${table.key.map((name) => `${quoted(name)}::text`).join(', ')}]::text[] AS last
+             FROM public.${quoted(table.name)} WHERE ${table.owner} = $1 ${from}
+            ${key === '' ? '' : `ORDER BY ${key}`} LIMIT ${PAGE}`,
+          [orgId, ...(bounds ?? [])],
         ),
       );
       if (page.length > 0) yield page.map(({ row }) => row);
@@ -107,9 +126,13 @@ export class OrganizationExport {
 
 /** Every table of the organization that the runtime may read, and `organizations` itself. */
 async function tablesOf(q: Queryable): Promise<Table[]> {
-  const rows = await q.query<Table>(`
+  const rows = await q.query<Table>(
+    `
     SELECT c.relname::text AS name,
-           (SELECT array_agg(a.attname::text ORDER BY k.place)
+           CASE c.relname WHEN 'organizations' THEN 'id' ELSE 'org_id' END AS owner,
+           (SELECT coalesce(array_agg(a.attname::text ORDER BY k.place)
+                              FILTER (WHERE a.attname <> CASE c.relname WHEN 'organizations' THEN 'id' ELSE 'org_id' END),
+                            '{}')
               FROM pg_index i, unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
              WHERE i.indrelid = c.oid AND i.indisprimary) AS key,
@@ -117,14 +140,16 @@ async function tablesOf(q: Queryable): Promise<Table[]> {
                             ORDER BY a.attnum)
               FROM pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-               AND (a.atttypid <> 'bytea'::regtype OR c.relname = 'audit_log')) AS columns
+               AND (a.atttypid <> 'bytea'::regtype OR c.relname = ANY ($1))) AS columns
       FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
        AND (c.relname = 'organizations' OR EXISTS (
              SELECT FROM pg_attribute a
               WHERE a.attrelid = c.oid AND a.attname = 'org_id' AND NOT a.attisdropped))
        AND has_table_privilege(c.oid, 'SELECT')
-     ORDER BY c.relname <> 'organizations', c.relname`);
+     ORDER BY c.relname <> 'organizations', c.relname`,
+    [CHAINS],
+  );
   return rows.filter(({ name }) => !LEFT_OUT.has(name));
 }
 

@@ -83,6 +83,7 @@ export class OperatorService {
 
   /** Of an operator who is enabled; every session under the old credentials ends. */
   async rotate(name: string, actor: Actor): Promise<RotatedOperator> {
+    if (!isOperatorName(name)) return { kind: 'unknown' };
     const [found] = await this.#find(this.database, name);
     if (!found || found.disabledAt !== null) return { kind: 'unknown' };
     const made = await this.#newCredentials(found.id, name);
@@ -105,6 +106,7 @@ export class OperatorService {
 
   /** For good: the name stays taken, as the trail knows it. The last one who could undo things stays. */
   async disable(name: string, actor: Actor): Promise<DisabledOperator> {
+    if (!isOperatorName(name)) return { kind: 'unknown' };
     const atMs = this.clock.nowMs();
     return this.database.transaction(async (q): Promise<DisabledOperator> => {
       const enabled = await lockEnabled(q);

@@ -26,6 +26,7 @@ export interface OrganizationChanges {
   readonly retentionClass?: RetentionClass;
   readonly allowedProviders?: readonly Provider[] | null;
   readonly allowedModels?: readonly string[] | null;
+  readonly controlShareBp?: number;
 }
 
 const HASH_KEY_BYTES = 32;
@@ -35,10 +36,11 @@ const CHANGEABLE: Readonly<Record<keyof OrganizationChanges, string>> = {
   retentionClass: 'retention_class',
   allowedProviders: 'allowed_providers',
   allowedModels: 'allowed_models',
+  controlShareBp: 'control_share_bp',
 };
 const FIELDS = Object.keys(CHANGEABLE) as (keyof OrganizationChanges)[];
 const COLUMNS = `id, name, status, routing_hold AS hold, retention_class AS "retentionClass", requests_per_minute AS "requestsPerMinute",
-  allowed_providers AS "allowedProviders", allowed_models AS "allowedModels", is_first AS "isFirst",
+  allowed_providers AS "allowedProviders", allowed_models AS "allowedModels", control_share_bp AS "controlShareBp", is_first AS "isFirst",
   created_at AS "createdAt"`;
 
 /** Organizations and their members. Nothing here changes a status: that has one door of its own. */

@@ -13,6 +13,8 @@ export interface Organization {
   readonly requestsPerMinute: number | null;
   readonly allowedProviders: readonly Provider[] | null;
   readonly allowedModels: readonly string[] | null;
+  /** Sessions that keep the requested model, for comparison; hundredths of a percent. */
+  readonly controlShareBp: number;
   readonly isFirst: boolean;
   readonly createdAt: Date;
 }

@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { fitsPasswordHash, hashPassword } from '../../platform/crypto/password.js';
+import { hashPassword } from '../../platform/crypto/password.js';
 import { sqlStateOf } from '../../platform/postgres/query-error.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { faultOfPassword } from '../accounts/password-rules.js';
 
 export type NewUser =
   | { readonly kind: 'created'; readonly userId: string }
   | { readonly kind: 'email_taken' }
-  | { readonly kind: 'password_too_short'; readonly lengthMin: number }
-  | { readonly kind: 'password_too_long' };
+  | { readonly kind: 'weak_password'; readonly message: string };
 
-const PASSWORD_LENGTH_MIN = 8;
 const UNIQUE_VIOLATION = '23505';
 
 /** People who sign in; which organizations they belong to is `OrganizationService`'s. */
@@ -50,10 +49,8 @@ export async function createUserWithin(
   email: string,
   password: string,
 ): Promise<NewUser> {
-  if (password.length < PASSWORD_LENGTH_MIN) {
-    return { kind: 'password_too_short', lengthMin: PASSWORD_LENGTH_MIN };
-  }
-  if (!fitsPasswordHash(password)) return { kind: 'password_too_long' };
+  const fault = faultOfPassword(password, email);
+  if (fault !== null) return { kind: 'weak_password', message: fault };
   const userId = randomUUID();
   const hash = await hashPassword(password);
   try {

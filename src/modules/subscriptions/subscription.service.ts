@@ -10,6 +10,7 @@ import { TRANSITIONS, type SubscriptionEvent } from '../../domain/subscription/t
 import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { headLine, type AuditHeads } from '../audit/audit-heads.js';
 import { mailOwnersWithin } from '../mail/outbox.js';
 
 export interface Act {
@@ -38,6 +39,8 @@ export class SubscriptionService {
     private readonly database: Database,
     private readonly clock: Clock,
     private readonly paymentOf: PaymentStanding,
+    /** Null: the news carry no signed head of the trail. */
+    private readonly heads: Pick<AuditHeads, 'signedWithin'> | null = null,
   ) {}
 
   async apply(orgId: string, act: Act): Promise<Applied> {
@@ -63,7 +66,9 @@ export class SubscriptionService {
         return { kind: 'refused', code: decided.code, status: row.status };
       case 'changed': {
         const auditSeq = await store(q, orgId, decided.change, act);
-        await mailOwnersWithin(q, orgId, newsOf(decided.change, auditSeq));
+        const head = (await this.heads?.signedWithin(q, orgId)) ?? null;
+        const news = newsOf(decided.change, auditSeq, head && headLine(head));
+        await mailOwnersWithin(q, orgId, news);
         return { kind: 'changed', change: decided.change, auditSeq };
       }
     }
@@ -94,11 +99,22 @@ async function store(
   return Number(row?.seq);
 }
 
-function newsOf({ event, from, to, hold, atMs }: SubscriptionChange, auditSeq: number) {
+function newsOf(
+  { event, from, to, hold, atMs }: SubscriptionChange,
+  auditSeq: number,
+  auditHead: string | null,
+) {
   return {
     kind: 'status_changed',
     dedupeKey: `status:${auditSeq}`,
     atMs,
-    data: { event, from, to, hold, auditSeq },
+    data: {
+      event,
+      from,
+      to,
+      hold,
+      auditSeq,
+      ...(auditHead === null ? {} : { audit_head: auditHead }),
+    },
   } as const;
 }

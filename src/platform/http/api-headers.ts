@@ -1,3 +1,4 @@
+import { HttpException } from '@nestjs/common';
 import type { FastifyError, FastifyInstance } from 'fastify';
 
 const PREFLIGHT_SECONDS = 600;
@@ -37,7 +38,9 @@ export function addApiHeaders(server: FastifyInstance, allowedOrigins: readonly 
 }
 
 /** What cannot be read at all reaches no controller and none of its filters. The server's own words may quote it. */
-function unreadable({ statusCode = 500 }: FastifyError) {
+function unreadable(error: FastifyError | HttpException) {
+  const { statusCode = 500 } =
+    error instanceof HttpException ? { statusCode: error.getStatus() } : error;
   if (statusCode === 413) {
     return { status: 413, code: 'body_too_large', message: 'The body is too large.' };
   }

@@ -46,6 +46,17 @@ describe('an address', () => {
     expect(await delayOf(() => succeed('a'))).toBeGreaterThan(1_000);
   });
 
+  test('waits for nothing but its own failures where the clock was set back', async () => {
+    const { fail, succeed, delayOf, pass } = rig();
+    await succeed('a');
+    for (let i = 0; i < 6; i += 1) await fail('b');
+    pass(-3_600_000);
+    expect(await delayOf(() => succeed('a'))).toBe(0);
+    const waited = await delayOf(() => succeed('b'));
+    expect(waited).toBeGreaterThan(1_000);
+    expect(waited).toBeLessThanOrEqual(FORM_LIMITS.addressDelayMsMax);
+  });
+
   test('is forgiven with time', async () => {
     const { fail, succeed, delayOf, pass } = rig();
     for (let i = 0; i < 10; i += 1) await fail('a');

@@ -151,6 +151,8 @@ export class GrowingDelays {
     const nowMs = this.clock.nowMs();
     const known = this.#addresses.get(address) ?? { failures: 0, atMs: nowMs, nextMs: 0 };
     this.#addresses.set(address, known);
+    // Where the clock was set back, nobody waits until it is where it was.
+    if (nowMs < known.atMs) known.nextMs = nowMs + this.#addressDelayMs(known.failures);
     forget(known, nowMs, this.#limits.addressHalfLifeMs);
     return known;
   }

@@ -34,3 +34,7 @@ test('without a configured one it is scheme and host of the request; nonsense is
   expect(ownOrigin(request('https', 'shunt.example:443'), null)).toBe(OWN);
   expect(ownOrigin(request('http', ''), null)).toBeNull();
 });
+
+test('a configured URL of another scheme has no origin: what a sandboxed page says of itself is not it', () => {
+  expect(ownOrigin(request('http', 'shunt.example'), 'shunt.example:8443')).toBeNull();
+});

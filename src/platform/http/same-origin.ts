@@ -25,5 +25,7 @@ export function sourceOf(request: FastifyRequest): RequestSource {
  * proxy before it, tells them. Null where that is no origin.
  */
 export function ownOrigin(request: FastifyRequest, publicUrl: string | null): string | null {
-  return URL.parse(publicUrl ?? `${request.protocol}://${request.host}`)?.origin ?? null;
+  const origin = URL.parse(publicUrl ?? `${request.protocol}://${request.host}`)?.origin;
+  // The word that a URL of another scheme has for it, and a sandboxed page of anybody for its own.
+  return origin === undefined || origin === 'null' ? null : origin;
 }

@@ -20,7 +20,8 @@ test('with mail off an operator hands over a reset link, which works, and the tr
   const listed = await operator.call<{ data: { id: string; has_link: boolean }[] }>('GET', '/mail');
   const { data } = listed.body;
   const waiting = data.find((item) => item.has_link)!;
-  const path = `/mail/${INSTALLATION_ID}/${waiting.id}`;
+  // Letter case makes no other id.
+  const path = `/mail/${INSTALLATION_ID}/${waiting.id.toUpperCase()}`;
   const opened = await operator.call('POST', `${path}/link`, {});
   expect(opened.status).toBe(200);
   const token = /#token=(.+)$/.exec(String(opened.body['path']))?.[1];

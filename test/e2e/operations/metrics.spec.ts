@@ -12,10 +12,20 @@ const PROMPT = 'a-prompt-of-the-caller-here';
 /** Every label there is. One that is not listed fails: whoever adds one makes sure that its values are a closed set. */
 const LABELS: Readonly<Record<string, RegExp>> = {
   provider: /^(?:openai|anthropic|google|groq)$/,
-  outcome: /^(?:completed|refused|upstream_error|upstream_failed|client_aborted|truncated)$/,
+  outcome:
+    /^(?:completed|refused|upstream_error|upstream_failed|client_aborted|truncated|succeeded|failed)$/,
   metering: /^(?:reported|estimated|unmetered|not_applicable)$/,
   code: /^[a-z_]{4,40}$/,
   kind: /^[a-z_]{2,20}$/,
+  end: /^(?:sent|failed|unconfirmed|undeliverable|skipped)$/,
+  job: /^[a-z_-]{2,30}$/,
+  result: /^[a-z_]{2,20}$/,
+  reason: /^[a-z_]{2,40}$/,
+  failure: /^[a-z_]{2,30}$/,
+  to: /^(?:open|half_open|closed)$/,
+  environment: /^(?:live|sandbox)$/,
+  // Of the catalogue; any other is `other`, which the hunt below sees to.
+  model: /^[\w./:-]{2,100}$/,
   le: /^(?:\+Inf|[0-9.e-]+)$/,
   // Of the process itself, by prom-client.
   quantile: /^[0-9.]+$/,

@@ -71,6 +71,25 @@ describe('members', () => {
     });
   });
 
+  test('are changed and removed by whoever runs the machine, but for the last owner', async () => {
+    const { orgId, people } = await rig.organizationOf('owner', 'member');
+    const [owner, member] = [people[0]!, people[1]!];
+    const actor = { kind: 'command', name: 'root' } as const;
+    const stranger = (await rig.addPerson()).userId;
+    expect(await rig.members.changeRole(orgId, owner.userId, 'member', actor)).toBe('last_owner');
+    expect(await rig.members.remove(orgId, owner.userId, actor)).toBe('last_owner');
+    expect(await rig.members.remove(orgId, stranger, actor)).toBe('unknown_member');
+    expect(await rig.members.changeRole(orgId, member.userId, 'owner', actor)).toBe('done');
+    expect(await rig.members.remove(orgId, owner.userId, actor)).toBe('done');
+    expect(await rig.rolesIn(orgId)).toEqual({ [member.userId]: 'owner' });
+    const told = (await rig.entries(orgId)).filter(({ actorKind }) => actorKind === 'command');
+    expect(told.map(({ action, actor: name }) => `${action} ${name}`)).toEqual([
+      'member.removed root',
+      'member.role_changed root',
+    ]);
+    expect(JSON.parse(told[0]!.details)).toEqual({ left: false });
+  });
+
   test('of another organization are unknown here', async () => {
     const [ours, theirs] = [await rig.organizationOf('owner'), await rig.organizationOf('owner')];
     const actor = rig.actor(ours.people[0]!, 'owner');

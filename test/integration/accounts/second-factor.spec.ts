@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { generate } from 'otplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GivenFactor } from '../../../src/modules/accounts/second-factor.js';
@@ -17,12 +18,15 @@ const codeOf = (secret: string, stepsLater = 0): Promise<string> =>
 const signIn = async ({ email }: TestPerson, given: GivenFactor = {}): Promise<string> =>
   (await rig.signIns.signIn({ email, password: PASSWORD, client: 'x', ...given })).kind;
 
+/** In a browser of whose session nothing is said. */
+const at = ({ userId }: TestPerson) => ({ userId, sessionId: randomUUID() });
+
 async function enrolled() {
   const { orgId, people } = await rig.organizationOf('owner');
   const person = people[0]!;
   const begun = await rig.totp.begin(person.userId, person.email);
   if (begun.kind !== 'begun') throw new Error(begun.kind);
-  const confirmed = await rig.totp.confirm(person.userId, await codeOf(begun.secret));
+  const confirmed = await rig.totp.confirm(at(person), await codeOf(begun.secret));
   if (confirmed.kind !== 'enabled') throw new Error(confirmed.kind);
   return { orgId, person, secret: begun.secret, recoveryCodes: confirmed.recoveryCodes };
 }
@@ -40,9 +44,9 @@ describe('a second factor', () => {
     const begun = await rig.totp.begin(person.userId, person.email);
     if (begun.kind !== 'begun') throw new Error(begun.kind);
     expect(begun.uri).toContain('otpauth://totp/');
-    expect((await rig.totp.confirm(person.userId, '000000')).kind).toBe('wrong_code');
+    expect((await rig.totp.confirm(at(person), '000000')).kind).toBe('wrong_code');
     expect(await signIn(person)).toBe('signed_in');
-    expect(await rig.totp.confirm((await rig.addPerson()).userId, '000000')).toEqual({
+    expect(await rig.totp.confirm(at(await rig.addPerson()), '000000')).toEqual({
       kind: 'not_begun',
     });
   });
@@ -87,13 +91,86 @@ describe('a second factor', () => {
   test('cannot be replaced while it is in force, and is gone with its codes once it is removed', async () => {
     const { orgId, person } = await enrolled();
     expect((await rig.totp.begin(person.userId, person.email)).kind).toBe('already_enabled');
-    expect((await rig.totp.confirm(person.userId, '000000')).kind).toBe('already_enabled');
+    expect((await rig.totp.confirm(at(person), '000000')).kind).toBe('already_enabled');
     expect(await rig.totp.disable(person.userId)).toBe(true);
     expect(await rig.totp.disable(person.userId)).toBe(false);
     expect(await rig.totp.recoveryCodesLeft(person.userId)).toBe(0);
     expect(await signIn(person)).toBe('signed_in');
     const told = (await rig.entries(orgId)).filter(({ action }) => action === 'user.totp_changed');
     expect(told.map(({ newValue }) => newValue)).toEqual(['disabled', 'enabled']);
+  });
+
+  test('ends every session that was opened without it, but for the one that set it up', async () => {
+    const { people } = await rig.organizationOf('owner');
+    const person = people[0]!;
+    const [stolen, own] = [await rig.signedIn(person), await rig.signedIn(person)];
+    const begun = await rig.totp.begin(person.userId, person.email);
+    if (begun.kind !== 'begun') throw new Error(begun.kind);
+    const user = { userId: person.userId, sessionId: own.sessionId };
+    expect((await rig.totp.confirm(user, '000000')).kind).toBe('wrong_code');
+    expect(await rig.sessions.find(stolen.token)).not.toBeNull();
+    expect((await rig.totp.confirm(user, await codeOf(begun.secret))).kind).toBe('enabled');
+    expect(await rig.sessions.find(stolen.token)).toBeNull();
+    expect(await rig.sessions.find(own.token)).toMatchObject({ totpEnabled: true });
+  });
+
+  test('is removed by whoever runs the machine for who lost it: every session ends, and the trail names them', async () => {
+    const { orgId, person, recoveryCodes } = await enrolled();
+    const outcome = await rig.signIns.signIn({
+      email: person.email,
+      password: PASSWORD,
+      client: 'x',
+      recoveryCode: recoveryCodes[0],
+    });
+    if (outcome.kind !== 'signed_in') throw new Error(outcome.kind);
+    const actor = { kind: 'command', name: 'root' } as const;
+    expect(await rig.totp.reset(person.userId, actor)).toBe(true);
+    expect(await rig.totp.reset(person.userId, actor)).toBe(false);
+    expect(await rig.sessions.find(outcome.session.token)).toBeNull();
+    expect(await rig.totp.recoveryCodesLeft(person.userId)).toBe(0);
+    expect(await signIn(person)).toBe('signed_in');
+    const told = (await rig.entries(orgId)).filter(({ actor: name }) => name === 'root');
+    expect(told).toMatchObject([
+      { actorKind: 'command', action: 'user.totp_changed', subject: person.userId },
+    ]);
+  });
+
+  test('is not guessed from many addresses by who has the password: code after code waits longer', async () => {
+    const { person, secret, recoveryCodes } = await enrolled();
+    const guess = () => signIn(person, { totp: '000000' });
+    const first = [await guess(), await guess(), await guess(), await guess(), await guess()];
+    expect(new Set(first)).toEqual(new Set(['wrong_credentials']));
+    // Not even the right one is looked at: who guesses does not learn which it was.
+    expect(await signIn(person, { totp: await codeOf(secret, 1) })).toBe('too_many_codes');
+    rig.pass(30_000);
+    expect([await guess(), await guess()]).toEqual(['wrong_credentials', 'too_many_codes']);
+    rig.pass(31_000);
+    expect(await guess()).toBe('too_many_codes');
+    // Somebody without the password changes nothing for anybody, and a recovery code is always looked at.
+    const stranger = { email: person.email, password: 'a wrong password', client: 'x' };
+    expect((await rig.signIns.signIn({ ...stranger, totp: '000000' })).kind).toBe(
+      'wrong_credentials',
+    );
+    expect(await signIn(person, { recoveryCode: recoveryCodes[0] })).toBe('signed_in');
+    expect(await signIn(person, { totp: await codeOf(secret, 1) })).toBe('signed_in');
+  });
+
+  test('with a new password it is looked at again at once, however much was guessed before', async () => {
+    const { person, secret } = await enrolled();
+    for (let i = 0; i < 5; i += 1) await signIn(person, { totp: '000000' });
+    const totp = await codeOf(secret, 1);
+    expect(await signIn(person, { totp })).toBe('too_many_codes');
+    const newPassword = 'another long enough password';
+    const changed = await rig.passwords.change({
+      ...person,
+      currentPassword: PASSWORD,
+      newPassword,
+      client: 'x',
+      currentOrgId: null,
+    });
+    expect(changed.kind).toBe('changed');
+    const given = { email: person.email, password: newPassword, client: 'x', totp };
+    expect((await rig.signIns.signIn(given)).kind).toBe('signed_in');
   });
 
   test('its secret is sealed, and its codes are hashed', async () => {

@@ -21,7 +21,8 @@ export function billingOn(
     environment: 'sandbox' as const,
     baseUrl,
   };
-  return createBilling({ config: { paddle }, database, clock, logger: createLogger('silent') });
+  const logger = createLogger('silent');
+  return createBilling({ config: { paddle }, database, clock, logger, auditHeads: null });
 }
 
 export function eventFrom(payload: PaddlePayload): BillingEvent {

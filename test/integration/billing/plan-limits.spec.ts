@@ -1,9 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PlanLimitService } from '../../../src/modules/billing/plan-limit.service.js';
 import { OrganizationService } from '../../../src/modules/organizations/organization.service.js';
 import { UserService } from '../../../src/modules/organizations/user.service.js';
 import { INSERT_RECORDS } from '../../../src/modules/records/request-log-columns.js';
 import { systemClock } from '../../../src/platform/clock.js';
+import type { Database } from '../../../src/platform/postgres/database.js';
 import { paddleEvent } from '../../support/paddle.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
 import { ACTOR } from '../../support/tenants.js';
@@ -61,6 +63,20 @@ test('a limit that was passed is told to every owner once a month, and changes n
   expect(await statusOf(db, orgId)).toBe('active');
 });
 
+test('an organization that cannot be looked at keeps no other from being told', async () => {
+  const broken = await subscriber({ plan: 'Small', retention_days: 30 });
+  const { orgId } = await subscriber({ plan: 'Small', retention_days: 30 });
+  await addOwner(orgId);
+  const failing = {
+    directory: db.database.directory.bind(db.database),
+    tenant: (id: string, work: Parameters<Database['tenant']>[1]) =>
+      id === broken.orgId ? Promise.reject(new Error('too slow')) : db.database.tenant(id, work),
+  };
+  const limits = new PlanLimitService(failing as Database, clock);
+  expect(await limits.warnAll()).toEqual([broken.orgId]);
+  expect(await mails(orgId)).toEqual(['retention_days']);
+});
+
 test('what a plan does not name, or names as no number, limits nothing', async () => {
   for (const plan of [
     { plan: 'Open' },
@@ -106,4 +122,35 @@ test('calls of this month are counted, those of the month before and of the sand
   expect(await requests()).toMatchObject({ included: 2, used: 3, exceeded: true });
   await billing.planLimits.warn(orgId);
   expect(await mails(orgId)).toEqual(['requests_per_month']);
+});
+
+test('a count that is long is not made again for everybody who looks', async () => {
+  const { orgId } = await subscriber({ plan: 'Large', requests_per_month: 200_000 });
+  let atMs = Date.now();
+  const { billingAccount } = billingOn(db.database, { clock: { nowMs: () => atMs } });
+  const used = async () =>
+    (await billingAccount.overview(orgId)).limits.find(
+      ({ limit }) => limit === 'requests_per_month',
+    )?.used;
+  const call = (count: number) =>
+    db.database.tenant(orgId, (q) =>
+      q.query(
+        `INSERT INTO request_log (org_id, started_at, request_id, retention_class, project_id, api_key_id, provider,
+           operation, streamed, decision, mode, synthetic, revision, outcome, metering, pricing, tags, request_bytes,
+           response_bytes, client_retry)
+         SELECT $1, $2, uuidv7(), 'd90', $1, $1, 'openai', 'chat', false, 'passthrough', 'observing', false, 1,
+                'completed', 'not_applicable', 'not_applicable', '{}', 1, 1, 0 FROM generate_series(1, $3::int)`,
+        [orgId, new Date(atMs), count],
+      ),
+    );
+  await call(99_999);
+  expect(await used()).toBe(99_999);
+  await call(1);
+  expect(await used()).toBe(100_000);
+  await call(1);
+  expect(await used()).toBe(100_000);
+  atMs += 10 * 60_000;
+  // Another month has begun, where this runs in the last minutes of one.
+  const isSameMonth = new Date(atMs).getUTCMonth() === new Date(atMs - 600_000).getUTCMonth();
+  expect(await used()).toBe(isSameMonth ? 100_001 : 0);
 });

@@ -175,6 +175,7 @@ test('with billing off there is nothing to reconcile, and activation needs no pa
     database: db.database,
     clock: systemClock,
     logger: createLogger('silent'),
+    auditHeads: null,
   });
   expect(await off.billing.reconcile()).toMatchObject({ kind: 'off' });
   const { orgId } = await db.createTenant({ status: 'observation_ended' });

@@ -88,7 +88,7 @@ describe('deletion', () => {
       db.database,
       systemClock,
       createLogger('silent'),
-      async () => 'off',
+      async () => false,
     );
   });
 
@@ -100,7 +100,7 @@ describe('deletion', () => {
       db.database,
       systemClock,
       createLogger('silent'),
-      async () => 'paid',
+      async () => true,
     );
     expect(await paying.request(tenant.orgId, 'leaver', owner)).toEqual({ kind: 'still_paid' });
     expect(await deletions.dueAt(tenant.orgId)).toBeNull();
@@ -113,14 +113,20 @@ describe('deletion', () => {
     expect(days).toBeGreaterThan(6.99);
     expect(days).toBeLessThan(7.01);
     expect(await deletions.request(tenant.orgId, 'leaver', owner)).toEqual(asked);
-    expect(await deletions.eraseDue()).toEqual({ organizations: 0, records: 0, failed: 0 });
+    expect(await deletions.eraseDue()).toEqual({
+      organizations: 0,
+      records: 0,
+      stillPaid: 0,
+      failed: 0,
+    });
     const [early] = await db.database.tenant(tenant.orgId, (q) =>
       q.query(
-        'SELECT erase_organization($1) AS erased, erase_organization_records($1, 10) AS records',
+        `SELECT erase_organization($1) AS erased, erase_organization_rows($1, 10) AS rows,
+                erase_organization_records($1, 10) AS records`,
         [tenant.orgId],
       ),
     );
-    expect(early).toEqual({ erased: false, records: 0 });
+    expect(early).toEqual({ erased: false, rows: 0, records: 0 });
     const sooner = db.database.tenant(tenant.orgId, (q) =>
       q.query(`UPDATE organizations SET deletion_due_at = now()`),
     );
@@ -134,7 +140,12 @@ describe('deletion', () => {
     const before = await rowsOf(neighbour.orgId);
     await deletions.request(tenant.orgId, 'leaver', owner);
     await letTimePass(tenant.orgId);
-    expect(await deletions.eraseDue()).toEqual({ organizations: 1, records: 5, failed: 0 });
+    expect(await deletions.eraseDue()).toEqual({
+      organizations: 1,
+      records: 5,
+      stillPaid: 0,
+      failed: 0,
+    });
     const left = await rowsOf(tenant.orgId);
     expect(Object.keys(left).toSorted()).toEqual(['audit_heads', 'audit_log', 'tenancy_changes']);
     const [organization] = await db.database.tenant(tenant.orgId, (q) =>
@@ -166,8 +177,18 @@ describe('deletion', () => {
 
   test('records that come in late are erased as well, and a second run changes nothing else', async () => {
     await addRecord(tenant.orgId, tenant);
-    expect(await deletions.eraseDue()).toEqual({ organizations: 0, records: 1, failed: 0 });
-    expect(await deletions.eraseDue()).toEqual({ organizations: 0, records: 0, failed: 0 });
+    expect(await deletions.eraseDue()).toEqual({
+      organizations: 0,
+      records: 1,
+      stillPaid: 0,
+      failed: 0,
+    });
+    expect(await deletions.eraseDue()).toEqual({
+      organizations: 0,
+      records: 0,
+      stillPaid: 0,
+      failed: 0,
+    });
   });
 
   test('somebody who belongs to another organization too keeps the account', async () => {
@@ -224,6 +245,7 @@ test('nobody erases an organization from the transaction of another', async () =
     'request_organization_deletion($1)',
     'withdraw_organization_deletion($1)',
     'erase_organization($1)',
+    'erase_organization_rows($1, 10)',
     'erase_organization_records($1, 10)',
   ]) {
     const attempt = db.database.tenant(neighbour.orgId, (q) =>

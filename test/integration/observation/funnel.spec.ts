@@ -209,6 +209,42 @@ test('one organization that cannot be served keeps no other from its steps', asy
   expect((await rig.state(broken)).status).toBe('observation_ended');
 });
 
+test('one organization whose first call takes too long to find keeps no other from its start, nor from its steps', async () => {
+  const [slow, fresh, due] = [
+    await rig.organization(),
+    await rig.organization(),
+    await rig.organization(),
+  ];
+  rig.clock.day = 0;
+  await rig.calls(due, [{}]);
+  await runOn(0);
+  rig.clock.day = 14;
+  for (const orgId of [slow, fresh]) await rig.calls(orgId, [{}]);
+  const name = 'first_forwarded_calls';
+  await rig.db.owner.query(`ALTER FUNCTION ${name}(uuid[]) RENAME TO quick_${name}`);
+  await rig.db.owner.query(
+    `CREATE FUNCTION ${name}(orgs uuid[]) RETURNS TABLE (org_id uuid, started_at timestamptz) LANGUAGE plpgsql AS $$
+     BEGIN
+       IF '${slow}' = ANY (orgs) THEN PERFORM pg_sleep(60); END IF;
+       RETURN QUERY SELECT * FROM quick_${name}(orgs);
+     END $$`,
+  );
+  const impatient = await rig.db.connect({ statementTimeoutMs: 300 });
+  try {
+    const running = rig.funnel(impatient).runDue();
+    await expect(running).rejects.toMatchObject({ name: 'FunnelIncomplete' });
+  } finally {
+    await impatient.close();
+    await rig.db.owner.query(`DROP FUNCTION ${name}(uuid[])`);
+    await rig.db.owner.query(`ALTER FUNCTION quick_${name}(uuid[]) RENAME TO ${name}`);
+  }
+  expect((await rig.state(fresh)).window).toEqual([14, 28]);
+  expect((await rig.state(due)).status).toBe('observation_ended');
+  expect((await rig.state(slow)).window).toBeNull();
+  await rig.funnel().runDue();
+  expect((await rig.state(slow)).window).toEqual([14, 28]);
+});
+
 test('one organization that somebody holds up keeps no other waiting', async () => {
   const [held, fine] = [await rig.organization(), await rig.organization()];
   for (const orgId of [held, fine]) await rig.calls(orgId, [{}]);

@@ -56,7 +56,7 @@ test('a report adds up exactly what was priced, and counts what was not', async 
   const { report } = created;
   expect(report.period).toEqual({ fromMs: rig.clock.atDay(0), toMs: rig.clock.atDay(1) });
   expect(report.figures).toMatchObject({
-    version: 1,
+    version: 2,
     calls: 6,
     metered_calls: 5,
     estimated_calls: 0,
@@ -122,6 +122,32 @@ test("no organization is told another's report, nor activates by it", async () =
   const { id } = created.report;
   expect(await rig.reports.find(own, id)).toBeNull();
   expect(await rig.activations.activate(own, id, OWNER)).toEqual({ kind: 'unknown_report' });
+});
+
+test('of several who activate at once one does; the kill switch at the same moment has the last word', async () => {
+  rig.clock.day = 4;
+  const operator = { kind: 'operator', name: 'olivia' } as const;
+  for (let round = 0; round < 10; round += 1) {
+    const orgId = await rig.organization();
+    const created = await rig.reports.create(orgId, OWNER);
+    if (created.kind !== 'created') throw new Error(created.kind);
+    const { id } = created.report;
+    rig.clock.day += 1 / DAY_MS;
+    const activate = () => rig.activations.activate(orgId, id, OWNER);
+    if (round % 2 === 0) {
+      const kinds = (await Promise.all([activate(), activate(), activate()])).map(
+        (one) => one.kind,
+      );
+      expect(kinds.toSorted()).toEqual(['changed', 'refused', 'refused']);
+      expect((await rig.state(orgId)).status).toBe('active');
+      continue;
+    }
+    const kill = { event: 'kill', actor: operator, reason: 'test' } as const;
+    const [, killed] = await Promise.all([activate(), rig.subscriptions.apply(orgId, kill)]);
+    expect(killed.kind).toBe('changed');
+    expect((await rig.state(orgId)).status).toBe('observing');
+    expect(await activate()).toMatchObject({ kind: 'refused', code: 'operator_hold' });
+  }
 });
 
 test('the mails of the funnel carry the figures of their report, and their last day', async () => {

@@ -1,12 +1,15 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Actor } from '../../../src/domain/subscription/actor.js';
 import { SUBSCRIPTION_STATUSES } from '../../../src/domain/subscription/status.js';
 import { replayStep } from '../../../src/domain/subscription/transition-replay.js';
 import { SUBSCRIPTION_EVENTS } from '../../../src/domain/subscription/transitions.js';
+import { AuditHeads, isGenuineHead } from '../../../src/modules/audit/audit-heads.js';
 import { SubscriptionService } from '../../../src/modules/subscriptions/subscription.service.js';
 import { systemClock } from '../../../src/platform/clock.js';
+import { Signer } from '../../../src/platform/crypto/signer.js';
 import { testDatabase, type TestDatabase, type TestTenant } from '../../support/postgres.js';
-import { guarded, statusOf } from './trail.js';
+import { entriesOf, guarded, statusOf } from './trail.js';
 
 let db: TestDatabase;
 let tenant: TestTenant;
@@ -49,6 +52,27 @@ test('a transition, its audit entry and its news are stored together', async () 
       { kind: 'status_changed', state: 'undeliverable' },
     ]);
   });
+});
+
+test('the news of a change print the signed head of the trail, at the entry that tells of it', async () => {
+  const { orgId } = await db.createTenant();
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' });
+  const heads = new AuditHeads(db.database, new Signer(pem.toString()), systemClock);
+  const signing = new SubscriptionService(db.database, systemClock, async () => 'off', heads);
+  const applied = await signing.apply(orgId, { event: 'kill', actor: operator });
+  if (applied.kind !== 'changed') throw new Error(applied.kind);
+  const [mail] = await db.database.tenant(orgId, (q) =>
+    q.query<{ head: string }>(
+      `SELECT data ->> 'audit_head' AS head FROM outbox WHERE kind = 'status_changed'`,
+    ),
+  );
+  const entry = (await entriesOf(db, orgId)).find(({ seq }) => seq === applied.auditSeq);
+  const [line, at = '', signature = ''] = mail?.head.split(' ') ?? [];
+  // As `verify-audit --head` takes it.
+  expect(line).toBe(`${applied.auditSeq}:${entry?.hash}`);
+  const head = { orgId, seq: applied.auditSeq, hash: entry?.hash ?? '', at, signature };
+  expect(isGenuineHead(heads.publicKey, head)).toBe(true);
+  expect(isGenuineHead(heads.publicKey, { ...head, seq: head.seq + 1 })).toBe(false);
 });
 
 test('a refused event and one that changes nothing leave nothing behind', async () => {

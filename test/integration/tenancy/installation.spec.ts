@@ -175,9 +175,9 @@ test('production without SHUNT_BOOTSTRAP_ makes no organization and says how to'
   expect(await new OrganizationService(db.database, db.secretBox, systemClock).list()).toEqual([]);
 });
 
-test('a first start that fails leaves nothing behind', async () => {
+test('a first start that fails leaves nothing behind: its password is held to the rule of all others', async () => {
   const db = await freshDatabase();
-  const tooShort = { email: 'a@b.co', password: 'x', projectKey: null, providerKeys: {} };
+  const tooShort = { email: 'a@b.co', password: 'ninechars', projectKey: null, providerKeys: {} };
   await expect(bootstrap(context(db, { bootstrap: tooShort }))).rejects.toThrow(
     /SHUNT_BOOTSTRAP_PASSWORD/,
   );
@@ -303,7 +303,7 @@ test('the commands lead from nothing to a working key, and print secrets once at
 
 test('the command line adds people, names the user of the operating system in the trail, and never an address', async () => {
   const db = await freshDatabase();
-  const session = { ...sessionOn(db), actor: commandActor() };
+  const session = sessionOn(db);
   const run = (command: string, options: Arguments['options'] = {}) =>
     commandNamed(command).run(session, { options, positionals: [] });
   const made = await run('orgs create', { name: 'Acme', 'owner-email': 'owner@acme.test' });
@@ -369,7 +369,7 @@ function sessionOn({ database, secretBox }: TestDatabase): Session {
       logger: createLogger('silent'),
     }),
     rekey: new RekeyService(database, secretBox, systemClock),
-    actor: ACTOR,
+    actor: commandActor(),
     hasPreviousKey: false,
     close: async () => undefined,
   };

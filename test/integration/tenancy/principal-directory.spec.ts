@@ -240,3 +240,23 @@ test('an answer from memory costs a few microseconds', async ({ annotate }) => {
   await annotate(`find(): ${microseconds.toFixed(2)} us`);
   expect(microseconds).toBeLessThan(20);
 });
+
+test('many changes of one transaction move the counter that everybody waits for once', async () => {
+  const { orgId, projectId } = await db.createTenant();
+  const version = async (): Promise<number> => {
+    const [row] = await db.database.query<{ version: string }>(
+      'SELECT version FROM tenancy_version',
+    );
+    return Number(row!.version);
+  };
+  const before = await version();
+  await db.database.tenant(orgId, (q) =>
+    q.query(
+      `INSERT INTO api_keys (org_id, id, project_id, key_hash, preview, name)
+       SELECT $1::uuid, gen_random_uuid(), $2::uuid, sha256(convert_to(n::text || $1::uuid::text, 'UTF8')), 'x', 'x'
+         FROM generate_series(1, 500) AS n`,
+      [orgId, projectId],
+    ),
+  );
+  expect(await version()).toBe(before + 1);
+});
