@@ -71,10 +71,18 @@ export interface PromptFacts {
   readonly samplingSet: boolean;
   readonly stopSet: boolean;
   readonly predictionSet: boolean;
+  /** Whether tools may be called side by side is said, either way. */
+  readonly parallelToolsSet: boolean;
+  /** The last message is the assistant's: the model is to go on from there. */
+  readonly endsWithAssistant: boolean;
   readonly reasoningEffort: ReasoningEffort;
   readonly thinking: ThinkingMode;
   readonly streaming: boolean;
   readonly pins: readonly StatePin[];
+  /** What the request sets, by the names of `domain/routing/parameters.ts`: a closed list, each once. */
+  readonly parameters: readonly string[];
+  /** Something stands in the request that is in none of the lists: nobody knows what another model makes of it. */
+  readonly unlisted: boolean;
   /** Of the last user message: pairs of code fences, question marks, and shares from 0 to 1. */
   readonly codeFences: number;
   readonly questionMarks: number;
@@ -106,10 +114,14 @@ export const NO_FACTS: PromptFacts = Object.freeze({
   samplingSet: false,
   stopSet: false,
   predictionSet: false,
+  parallelToolsSet: false,
+  endsWithAssistant: false,
   reasoningEffort: 'unset',
   thinking: 'unset',
   streaming: false,
   pins: Object.freeze([]),
+  parameters: Object.freeze([]),
+  unlisted: false,
   codeFences: 0,
   questionMarks: 0,
   digitShare: 0,

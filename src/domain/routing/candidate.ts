@@ -10,6 +10,8 @@ export interface ModelCapabilities {
   /** Some models take tools in the Responses API only. */
   readonly toolsOnChat: Acceptance;
   readonly forcedTools: boolean;
+  /** Takes a word on whether tools may be called side by side. */
+  readonly parallelTools: boolean;
   readonly images: boolean;
   readonly audio: boolean;
   readonly documents: boolean;
@@ -20,6 +22,10 @@ export interface ModelCapabilities {
   readonly multipleChoices: boolean;
   readonly prediction: boolean;
   readonly stop: boolean;
+  /** OpenAI's `verbosity`. */
+  readonly verbosity: boolean;
+  /** Goes on from a last message that is the assistant's. */
+  readonly prefill: boolean;
   /** OpenAI's `max_tokens`, instead of `max_completion_tokens`. */
   readonly legacyMaxTokens: boolean;
   /** Efforts taken when the request names one; naming none is always taken. */
@@ -28,6 +34,8 @@ export interface ModelCapabilities {
   /** Reasons when the request says nothing of it, which uses up a small output limit unseen. */
   readonly reasonsByDefault: boolean;
   readonly contextTokens: number;
+  /** The most that a request may ask for. */
+  readonly outputTokens: number;
 }
 
 /** A model that a call could go to. */

@@ -1,34 +1,65 @@
-import type { PromptFacts } from '../classification/prompt-facts.js';
+import type { PromptFacts, StatePin } from '../classification/prompt-facts.js';
 import { modelAllowed, type AllowList } from '../policy/allow-lists.js';
 import type { Acceptance, Candidate, ModelCapabilities } from './candidate.js';
+import { parametersAccepted } from './parameters.js';
+import type { Provider } from './provider.js';
 
-export type Ineligibility =
-  | 'not_allowed'
-  | 'request_unread'
-  | 'state_pinned'
-  | 'tools'
-  | 'forced_tools'
-  | 'images'
-  | 'audio'
-  | 'documents'
-  | 'json_schema'
-  | 'sampling'
-  | 'logprobs'
-  | 'choices'
-  | 'prediction'
-  | 'stop'
-  | 'max_tokens'
-  | 'effort'
-  | 'thinking'
-  | 'hidden_reasoning'
-  | 'context';
+export const INELIGIBILITIES = [
+  'not_allowed',
+  /** Nothing is known of what the model takes. */
+  'unknown_model',
+  /** Something in the request was not looked at, or stands in no list. */
+  'request_unread',
+  /** State in the request was made by, or is kept for, another model. */
+  'state_pinned',
+  /** The answer would hold state that the requested model refuses in the next call. */
+  'state_would_bind',
+  /** A parameter that the model might refuse, or take in another sense. */
+  'parameter',
+  'tools',
+  'forced_tools',
+  'parallel_tools',
+  'images',
+  'audio',
+  'documents',
+  'json_schema',
+  'sampling',
+  'logprobs',
+  'choices',
+  'prediction',
+  'stop',
+  'verbosity',
+  'prefill',
+  'max_tokens',
+  'output_limit',
+  'effort',
+  'thinking',
+  'hidden_reasoning',
+  'context',
+] as const;
+export type Ineligibility = (typeof INELIGIBILITIES)[number];
 
 /** An output limit below this may be used up by reasoning that the caller did not ask for. */
 const SMALL_OUTPUT_TOKENS = 1_024;
+/** What a provider puts in front of a prompt: the words that introduce tools, the marks between messages. */
+const ADDED_TOKENS_MAX = 4_096;
 
 export interface Allowance {
   readonly organization: AllowList;
   readonly project: AllowList;
+}
+
+/** What is known of a call besides its facts. */
+export interface Circumstances {
+  /** Whom the call was written for. */
+  readonly provider: Provider;
+  /**
+   * No tokenizer makes more tokens of the prompt. One per byte of the body bounds every text in it; null takes one
+   * per character, which does for projections.
+   */
+  readonly promptTokensMax: number | null;
+  /** Where the session's earlier answers came from. */
+  readonly sessionRoute: { readonly provider: Provider; readonly model: string } | null;
 }
 
 /**
@@ -41,25 +72,80 @@ export function ineligibilities(
   requested: ModelCapabilities | null,
   candidate: Candidate,
   allowance: Allowance,
+  circumstances: Circumstances = {
+    provider: candidate.provider,
+    promptTokensMax: null,
+    sessionRoute: null,
+  },
 ): readonly Ineligibility[] {
   const found: Ineligibility[] = [];
   const { organization, project } = allowance;
   const { provider, model, capabilities } = candidate;
   if (!modelAllowed(organization, project, provider, model)) found.push('not_allowed');
-  if (facts.kind !== 'generation' || !facts.complete) found.push('request_unread');
-  if (facts.pins.length > 0) found.push('state_pinned');
+  if (facts.kind !== 'generation' || !facts.complete || facts.unlisted) {
+    found.push('request_unread');
+  }
+  if (!parametersAccepted(facts, circumstances.provider, provider)) found.push('parameter');
+  found.push(...stateNeeds(facts, candidate, circumstances));
   found.push(...contentNeeds(facts, capabilities), ...parameterNeeds(facts, capabilities));
+  found.push(...sizeNeeds(facts, requested, capabilities, circumstances));
+  return found;
+}
+
+/** State that answers bring, and the next call brings back: it belongs to whoever gave the answers of the session. */
+const BROUGHT_BY_ANSWERS: ReadonlySet<StatePin> = new Set<StatePin>([
+  'previous_response',
+  'item_reference',
+  'encrypted_reasoning',
+  'thinking_signature',
+  'thought_signature',
+]);
+
+function stateNeeds(
+  facts: PromptFacts,
+  { provider, model }: Candidate,
+  { sessionRoute }: Circumstances,
+): Ineligibility[] {
+  const found: Ineligibility[] = [];
+  const isOwn =
+    sessionRoute?.provider === provider &&
+    sessionRoute.model === model &&
+    facts.pins.every((pin) => BROUGHT_BY_ANSWERS.has(pin));
+  if (facts.pins.length > 0 && !isOwn) found.push('state_pinned');
+  // Google signs the calls of tools, and refuses another model's signature. Whatever ends routing in the middle of a
+  // session (a kill switch, a restart, a rule that is withdrawn) would then break the session.
+  if (provider === 'google' && facts.toolCount > 0) found.push('state_would_bind');
+  return found;
+}
+
+function sizeNeeds(
+  facts: PromptFacts,
+  requested: ModelCapabilities | null,
+  can: ModelCapabilities,
+  { promptTokensMax }: Circumstances,
+): Ineligibility[] {
+  const found: Ineligibility[] = [];
+  const { maxOutputTokens } = facts;
+  // Zero only warms the cache of the model that was asked for.
+  if (maxOutputTokens === 0 || (maxOutputTokens ?? 0) > can.outputTokens) {
+    found.push('output_limit');
+  }
   if (
-    capabilities.reasonsByDefault &&
+    can.reasonsByDefault &&
     requested?.reasonsByDefault !== true &&
     !isReasoningOff(facts) &&
-    facts.maxOutputTokens !== null &&
-    facts.maxOutputTokens < SMALL_OUTPUT_TOKENS
+    maxOutputTokens !== null &&
+    maxOutputTokens < SMALL_OUTPUT_TOKENS
   ) {
     found.push('hidden_reasoning');
   }
-  // No tokenizer is run for this: text is taken at one token per character, four times what is usual.
-  if (facts.totalChars + (facts.maxOutputTokens ?? 0) > capabilities.contextTokens) {
+  const promptTokens =
+    promptTokensMax === null ? facts.totalChars : promptTokensMax + ADDED_TOKENS_MAX;
+  // What an image or a document counts is not bounded by its bytes, and may not even be in the body.
+  const isBounded = !facts.hasImages && !facts.hasAudio && !facts.hasDocuments;
+  const isWideEnough =
+    isBounded || (requested !== null && can.contextTokens >= requested.contextTokens);
+  if (promptTokens + (maxOutputTokens ?? 0) > can.contextTokens || !isWideEnough) {
     found.push('context');
   }
   return found;
@@ -72,6 +158,7 @@ function contentNeeds(facts: PromptFacts, can: ModelCapabilities): Ineligibility
     if (!accepts(tools, facts)) found.push('tools');
     if (facts.toolChoiceForced && !can.forcedTools) found.push('forced_tools');
   }
+  if (facts.parallelToolsSet && !can.parallelTools) found.push('parallel_tools');
   if (facts.hasImages && !can.images) found.push('images');
   if (facts.hasAudio && !can.audio) found.push('audio');
   if (facts.hasDocuments && !can.documents) found.push('documents');
@@ -86,6 +173,8 @@ function parameterNeeds(facts: PromptFacts, can: ModelCapabilities): Ineligibili
   if (facts.choices !== 1 && !can.multipleChoices) found.push('choices');
   if (facts.predictionSet && !can.prediction) found.push('prediction');
   if (facts.stopSet && !can.stop) found.push('stop');
+  if (facts.parameters.includes('verbosity') && !can.verbosity) found.push('verbosity');
+  if (facts.endsWithAssistant && !can.prefill) found.push('prefill');
   if (facts.legacyMaxTokens && !can.legacyMaxTokens) found.push('max_tokens');
   if (facts.reasoningEffort !== 'unset' && !can.efforts.includes(facts.reasoningEffort)) {
     found.push('effort');

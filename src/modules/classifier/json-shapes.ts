@@ -34,3 +34,13 @@ export function isSet(value: unknown): boolean {
 export function eitherOf(object: JsonObject, camelCase: string, snakeCase: string): unknown {
   return object[camelCase] ?? object[snakeCase];
 }
+
+/** The names of the members that are set. */
+export function namesSet(object: JsonObject): string[] {
+  return Object.keys(object).filter((name) => isSet(object[name]));
+}
+
+/** Google's snake case as it stands in its documents: `top_k` is `topK`. */
+export function inCamelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -10,7 +10,8 @@ import {
   type ReasoningEffort,
   type StatePin,
 } from '../../domain/classification/prompt-facts.js';
-import { isObject, listOf, objectOf, textOf } from './json-shapes.js';
+import { isListed } from '../../domain/routing/parameters.js';
+import { isObject, isSet, listOf, objectOf, textOf, type JsonObject } from './json-shapes.js';
 import { textMarks } from './text-marks.js';
 
 /** Of a longer list the first and the last half of this many are visited, and the facts are marked incomplete. */
@@ -43,6 +44,7 @@ export class PromptCollector {
   tools = '';
   responseFormat = '';
   readonly #pins = new Set<StatePin>();
+  readonly #parameters = new Set<string>();
   #parts = 0;
   #role: Role = 'user';
   #system: BoundedText = NO_TEXT;
@@ -65,6 +67,7 @@ export class PromptCollector {
   message(role: Role): void {
     this.#role = role;
     this.#isNewMessage = true;
+    this.facts.endsWithAssistant = role === 'assistant';
     if (role === 'system') return;
     this.facts.messageCount += 1;
     if (role === 'assistant') this.facts.assistantMessageCount += 1;
@@ -100,6 +103,27 @@ export class PromptCollector {
     if (value !== undefined && value !== null && value !== '') this.#pins.add(pin);
   }
 
+  /** Notes what is set, under its name in the table of the format; a name that is not there is never kept. */
+  parameters(names: Iterable<string>): void {
+    for (const name of names) {
+      if (isListed(this.facts.format, name)) this.#parameters.add(name);
+      else this.facts.unlisted = true;
+    }
+  }
+
+  /** Something was met of which nobody knows what another model makes of it. */
+  unlisted(): void {
+    this.facts.unlisted = true;
+  }
+
+  /** Whatever is set beside the known members counts as unlisted. */
+  members(object: JsonObject, known: ReadonlySet<string>): void {
+    if (this.facts.unlisted) return;
+    for (const name in object) {
+      if (!known.has(name) && isSet(object[name])) this.facts.unlisted = true;
+    }
+  }
+
   effort(value: unknown): void {
     const word = textOf(value).toLowerCase();
     if (word === '') return;
@@ -126,6 +150,7 @@ export class PromptCollector {
     const { facts } = this;
     Object.assign(facts, textMarks(this.#lastUser));
     facts.pins = [...this.#pins];
+    facts.parameters = [...this.#parameters];
     return {
       facts,
       system: this.#system,

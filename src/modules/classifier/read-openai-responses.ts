@@ -1,6 +1,22 @@
-import { countOf, isSet, objectOf, textOf, type JsonObject } from './json-shapes.js';
+import { countOf, isSet, namesSet, objectOf, textOf, type JsonObject } from './json-shapes.js';
 import type { PromptCollector } from './prompt-collector.js';
-import { roleOf } from './read-openai-chat.js';
+import { isPlainChoice, roleOf } from './read-openai-chat.js';
+
+const ITEM = new Set([
+  ...['type', 'role', 'content', 'id', 'status'],
+  ...['call_id', 'name', 'arguments', 'output'],
+]);
+const PART = new Set([
+  ...['type', 'text', 'annotations', 'logprobs', 'refusal', 'image_url', 'detail', 'input_audio'],
+  ...['file_id', 'file_data', 'file_url', 'filename'],
+]);
+const PINNING_ITEMS = new Set(['reasoning', 'compaction', 'item_reference']);
+const FUNCTION_ITEMS = new Set(['function_call', 'function_call_output']);
+const TOOL = new Set(['type', 'name', 'description', 'parameters', 'strict']);
+const REASONING = new Set(['effort']);
+const TEXT = new Set(['format', 'verbosity']);
+const FORMAT = new Set(['type', 'name', 'description', 'schema', 'strict']);
+const STREAM_OPTIONS = new Set(['include_obfuscation']);
 
 /** The body of OpenAI's Responses API. */
 export function readOpenAiResponses(body: JsonObject, into: PromptCollector): void {
@@ -27,22 +43,37 @@ function readState(body: JsonObject, into: PromptCollector): void {
 
 function readParameters(body: JsonObject, into: PromptCollector): void {
   const { facts } = into;
+  into.parameters(namesSet(body));
+  into.members(objectOf(body['stream_options']), STREAM_OPTIONS);
+  facts.parallelToolsSet = isSet(body['parallel_tool_calls']);
   const choice = body['tool_choice'];
+  if (!isPlainChoice(choice)) into.unlisted();
   facts.toolChoiceForced = isSet(choice) && choice !== 'auto' && choice !== 'none';
   facts.maxOutputTokens = countOf(body['max_output_tokens']);
   facts.logprobs = isSet(body['top_logprobs']);
   facts.samplingSet = isSet(body['temperature']) || isSet(body['top_p']);
   facts.streaming = body['stream'] === true;
-  into.effort(objectOf(body['reasoning'])['effort']);
-  const format = objectOf(objectOf(body['text'])['format']);
+  const reasoning = objectOf(body['reasoning']);
+  into.members(reasoning, REASONING);
+  into.effort(reasoning['effort']);
+  const text = objectOf(body['text']);
+  into.members(text, TEXT);
+  if (isSet(text['verbosity'])) into.parameters(['verbosity']);
+  readFormat(objectOf(text['format']), into);
+}
+
+function readFormat(format: JsonObject, into: PromptCollector): void {
+  into.members(format, FORMAT);
   if (format['type'] === 'json_schema') {
     into.format('json_schema', format['name'], format['schema']);
   } else if (format['type'] === 'json_object') {
     into.format('json_mode', '', null);
-  }
+  } else if (isSet(format['type']) && format['type'] !== 'text') into.unlisted();
 }
 
 function readItem(item: JsonObject, into: PromptCollector): void {
+  // Reasoning has members of its own; it pins the call anyway.
+  if (!PINNING_ITEMS.has(textOf(item['type']))) into.members(item, ITEM);
   switch (item['type']) {
     case undefined:
     case 'message':
@@ -58,6 +89,7 @@ function readItem(item: JsonObject, into: PromptCollector): void {
       break;
     default:
       // Calls of tools and their results, of which new kinds keep appearing.
+      if (!FUNCTION_ITEMS.has(textOf(item['type']))) into.unlisted();
       into.message(textOf(item['type']).endsWith('_output') ? 'tool' : 'assistant');
       readContent(item['output'] ?? item['arguments'], into);
   }
@@ -71,6 +103,7 @@ function readContent(content: unknown, into: PromptCollector): void {
   for (const entry of into.visit(content)) {
     if (!into.part()) return;
     const part = objectOf(entry);
+    into.members(part, PART);
     into.text(part['text']);
     into.pinIf(part['file_id'], 'file');
     switch (part['type']) {
@@ -83,13 +116,23 @@ function readContent(content: unknown, into: PromptCollector): void {
       case 'input_file':
         into.facts.hasDocuments = true;
         break;
+      case 'input_text':
+      case 'output_text':
+      case 'text':
+        break;
+      case 'refusal':
+        into.text(part['refusal']);
+        break;
       default:
+        into.unlisted();
     }
   }
 }
 
 function readTool(tool: JsonObject, into: PromptCollector): void {
   into.tool(tool['name'] ?? tool['type'], tool['parameters']);
+  into.members(tool, TOOL);
+  if (tool['type'] !== 'function') into.parameters(['built_in_tools']);
   into.pinIf(tool['vector_store_ids'], 'file');
   if (typeof tool['container'] === 'string') into.pin('container');
 }

@@ -22,6 +22,7 @@ function inputOf(change: Partial<ShadowInput> = {}, keyFill = 1): ShadowInput {
     format: 'openai_chat',
     model: 'gpt-6-sol',
     headers: {},
+    sighting: null,
     body: {
       messages: [
         { role: 'system', content: 'zebra-system' },

@@ -1,5 +1,4 @@
 import type { Classification, Classifier } from '../../domain/classification/classification.js';
-import { routeClassOf } from '../../domain/classification/route-class.js';
 import { structuralClassifier } from '../../domain/classification/structural-classifier.js';
 import { project, type ProjectionReason } from '../../domain/routing/projection.js';
 import type { Provider } from '../../domain/routing/provider.js';
@@ -7,11 +6,9 @@ import type { Metrics } from '../../platform/telemetry/metrics.js';
 import type { Principal } from '../api-keys/principal.js';
 import type { WireFormat } from '../providers/wire-format.js';
 import { attributionOf } from './attribution.js';
-import { keyedHash } from './keyed-hash.js';
 import type { PromptReading } from './prompt-collector.js';
-import { readPrompt } from './read-prompt.js';
 import type { RequestHeaders } from './request-headers.js';
-import { sessionName } from './session-identity.js';
+import { sight, type Sighting } from './sighting.js';
 import { substitutionFor } from './substitutes.js';
 
 export interface ShadowInput {
@@ -26,6 +23,8 @@ export interface ShadowInput {
   readonly headers: RequestHeaders;
   /** The parsed body, whole or clipped; null where it was not read. */
   readonly body: unknown;
+  /** What the router saw of the call already; null where nobody looked at it. */
+  readonly sighting: Sighting | null;
 }
 
 /** Closed words and numbers only. */
@@ -81,14 +80,12 @@ export function createShadow(
 }
 
 function observe(input: ShadowInput, classifier: Classifier): Shadow {
-  const { principal, headers, body } = input;
-  const reading = readPrompt(input.format, body);
-  const name = sessionName(headers, body, reading);
+  const { reading, sessionKey, routeClass } = input.sighting ?? sight(input);
   return {
-    sessionKey: name === null ? null : keyedHash(principal.hashKey, 'session', name),
-    routeClass: reading === null ? null : classOf(input, reading),
+    sessionKey,
+    routeClass,
     ...projected(input, reading, classifier),
-    ...attributionOf(headers),
+    ...attributionOf(input.headers),
   };
 }
 
@@ -121,21 +118,4 @@ function recorded(
   { version }: Classifier,
 ): ShadowClassification {
   return { version, ...verdict, projection };
-}
-
-function classOf({ principal, provider }: ShadowInput, reading: PromptReading): string {
-  const { orgId, projectId, hashKey } = principal;
-  return routeClassOf(
-    {
-      orgId,
-      projectId,
-      provider,
-      kind: reading.facts.kind,
-      system: reading.system,
-      tools: reading.tools,
-      responseFormat: reading.responseFormat,
-      lastUserMessage: reading.lastUserMessage,
-    },
-    (text) => keyedHash(hashKey, 'class', text),
-  );
 }

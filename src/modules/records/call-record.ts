@@ -1,4 +1,6 @@
+import type { RouteDecision, RoutingInputs } from '../../domain/routing/decision.js';
 import type { Provider } from '../../domain/routing/provider.js';
+import type { LedgerEntry } from '../../domain/savings/ledger-entry.js';
 import type { SubscriptionStatus } from '../../domain/subscription/status.js';
 import type { Operation } from '../providers/wire-format.js';
 import type { UnmeteredReason } from '../metering/usage-report.js';
@@ -43,7 +45,7 @@ export interface StartRecord {
   readonly synthetic: boolean;
 }
 
-/** One row of `request_log`. Amounts are decimal strings of integer nano-USD (JSON has no bigint). */
+/** One row of `request_log`, and what travels with it. Amounts are decimal strings of integer nano-USD (JSON has no bigint). */
 export interface CallRecord extends StartRecord {
   /** 0 = interrupted (made at replay), 1 = final, 2 = final with an estimate. A higher revision replaces a lower one. */
   readonly revision: 0 | 1 | 2;
@@ -86,4 +88,19 @@ export interface CallRecord extends StartRecord {
   readonly client_retry: number;
   /** The provider's own id of the request, from its response headers. */
   readonly upstream_request_id: string | null;
+  /** What the router knew and what it decided, to be decided again offline; null where it was not asked. */
+  readonly routing?: StoredRouting | null;
+  /**
+   * The call's entries of the savings ledger, stored in the transaction that stores the record, each once. A later
+   * revision repeats those of the one before: of two that wait together only the later is written.
+   */
+  readonly ledger?: readonly LedgerEntry[];
 }
+
+export interface StoredRouting {
+  readonly inputs: RoutingInputs;
+  readonly decision: RouteDecision;
+}
+
+/** The fields of a record that are columns of `request_log`. */
+export type RecordColumn = Exclude<keyof CallRecord, 'ledger'>;

@@ -49,6 +49,7 @@ function withoutDescription(record: CallRecord): CallRecord {
     customer_id: null,
     tags: [],
     upstream_request_id: null,
+    routing: null,
   };
 }
 
@@ -88,5 +89,6 @@ export function interruptedRecord(start: StartRecord): CallRecord {
     response_bytes: 0,
     client_retry: 0,
     upstream_request_id: null,
+    routing: null,
   };
 }

@@ -1,5 +1,6 @@
 import { sqlStateOf } from '../../platform/postgres/query-error.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { INSERT_ENTRIES } from '../ledger/ledger-columns.js';
 import type { QueuedRecord } from './record-queue.js';
 import { INSERT_RECORDS } from './request-log-columns.js';
 import { storableJson } from './storable-json.js';
@@ -21,6 +22,9 @@ const CHECK_VIOLATION = '23514';
 
 /** Refusals that the record brought on itself: data exceptions, integrity violations, a row too large for its index. */
 const RECORD_FAULT = /^(?:22|23|54000)/;
+
+/** What a record with entries of the savings ledger has in its JSON; within a text the quotes would be escaped. */
+const ENTRIES = '"ledger":[{';
 
 export interface StoreResult {
   readonly record: QueuedRecord;
@@ -80,8 +84,13 @@ export class RecordStore {
 
   /** Null when written, else the SQLSTATE of a refusal that is some record's fault. */
   async #insert(orgId: string, records: readonly QueuedRecord[]): Promise<string | null> {
-    const json = `[${records.map((record) => storableJson(record.json)).join(',')}]`;
-    const work = this.database.tenant(orgId, (q) => q.query(INSERT_RECORDS, [json]));
+    const jsons = records.map((record) => storableJson(record.json));
+    const withEntries = jsons.filter((json) => json.includes(ENTRIES));
+    const work = this.database.tenant(orgId, async (q) => {
+      await q.query(INSERT_RECORDS, [`[${jsons.join(',')}]`]);
+      // Last: whoever else adds to this ledger waits from here to the end of the transaction.
+      if (withEntries.length > 0) await q.query(INSERT_ENTRIES, [`[${withEntries.join(',')}]`]);
+    });
     return this.#refusal(work);
   }
 

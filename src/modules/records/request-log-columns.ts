@@ -1,4 +1,4 @@
-import type { CallRecord } from './call-record.js';
+import type { RecordColumn } from './call-record.js';
 
 /**
  * How each field of a record is read from its JSON. Amounts are read without a scale, so that a fraction is
@@ -50,15 +50,15 @@ export const RECORD_FIELDS = {
   response_bytes: 'numeric',
   client_retry: 'numeric',
   upstream_request_id: 'text',
-} as const satisfies Record<keyof CallRecord, string>;
+  routing: 'jsonb',
+} as const satisfies Record<RecordColumn, string>;
 
-const FIELDS = Object.keys(RECORD_FIELDS) as (keyof CallRecord)[];
+const FIELDS = Object.keys(RECORD_FIELDS) as RecordColumn[];
 const KEY = ['org_id', 'started_at', 'request_id', 'retention_class'];
 
-const column = (field: keyof CallRecord): string =>
-  field === 'started_at_ms' ? 'started_at' : field;
+const column = (field: RecordColumn): string => (field === 'started_at_ms' ? 'started_at' : field);
 
-const valueOf = (field: keyof CallRecord): string =>
+const valueOf = (field: RecordColumn): string =>
   field === 'started_at_ms'
     ? `timestamptz 'epoch' + r.started_at_ms * interval '1 millisecond'`
     : `r.${field}`;

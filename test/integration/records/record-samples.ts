@@ -69,6 +69,7 @@ export function finalOf(start: StartRecord, changes: Partial<CallRecord> = {}): 
     response_bytes: 9_120,
     client_retry: 0,
     upstream_request_id: 'req_0123456789abcdef',
+    routing: null,
     ...changes,
   };
 }

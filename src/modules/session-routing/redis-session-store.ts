@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { SessionHabits } from '../../domain/routing/session-habits.js';
+import type { SessionOutcome, SessionState } from '../../domain/routing/session-state.js';
+import type { Clock } from '../../platform/clock.js';
+import type { RedisConnection } from '../../platform/redis/redis-connection.js';
+import type { Metrics } from '../../platform/telemetry/metrics.js';
+import { LocalSessionStore } from './local-session-store.js';
+import { FIND_SESSION, FORGET_SESSIONS, NOTE_SESSION } from './redis-session-scripts.js';
+import { decodeSession, encodeSession } from './session-codec.js';
+import { isLive, SESSION_STORE_DEFAULTS } from './session-store.js';
+import type { SessionName, SessionStore, SessionStoreOptions } from './session-store.js';
+
+/** A call waits no longer for another replica's knowledge. */
+export const SESSION_READ_MS_MAX = 25;
+/** After a read that failed or took too long, nobody asks for so long: a slow Redis delays few calls. */
+const READ_PAUSE_MS = 1_000;
+const READS_UNDER_WAY_MAX = 512;
+const WRITES_UNDER_WAY_MAX = 1_024;
+const EPOCHS_MAX = 10_000;
+
+interface Found {
+  readonly epoch: string;
+  readonly state: SessionState | null;
+}
+
+/**
+ * Sessions that all replicas share. The copy in the process stands in whenever Redis does not answer in time, and the
+ * later of the two counts. Habits stay with the process that saw the calls: every replica sees its share of them.
+ */
+export class RedisSessionStore implements SessionStore {
+  readonly #redis: RedisConnection;
+  readonly #clock: Clock;
+  readonly #options: SessionStoreOptions;
+  readonly #local: LocalSessionStore;
+  /** By organization, as last read; missing for those that were never forgotten. */
+  readonly #epochs = new LRUCache<string, string>({ max: EPOCHS_MAX });
+  readonly #unread;
+  readonly #unwritten;
+  #readsUnderWay = 0;
+  #writesUnderWay = 0;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    redis: RedisConnection,
+    clock: Clock,
+    metrics: Metrics,
+    options: Partial<SessionStoreOptions> = {},
+  ) {
+    this.#redis = redis;
+    this.#clock = clock;
+    this.#options = { ...SESSION_STORE_DEFAULTS, ...options };
+    this.#local = new LocalSessionStore(clock, options);
+    this.#unread = metrics.counter(
+      'shunt_session_reads_local_total',
+      'Sessions looked up in this process alone, because Redis did not answer in time.',
+    );
+    this.#unwritten = metrics.counter(
+      'shunt_session_writes_lost_total',
+      'Sessions that Redis did not take; other replicas do not know of their last call.',
+    );
+  }
+
+  find(name: SessionName): SessionState | null | Promise<SessionState | null> {
+    if (
+      this.#redis.status() !== 'ready' ||
+      this.#clock.nowMs() < this.#pausedUntilMs ||
+      this.#readsUnderWay >= READS_UNDER_WAY_MAX
+    ) {
+      this.#unread.inc();
+      return this.#local.find(name);
+    }
+    return this.#findShared(name);
+  }
+
+  note(name: SessionName, application: string, outcome: SessionOutcome): SessionState {
+    const state = this.#local.note(name, application, outcome);
+    if (this.#redis.status() !== 'ready' || this.#writesUnderWay >= WRITES_UNDER_WAY_MAX) {
+      this.#unwritten.inc();
+      return state;
+    }
+    this.#writesUnderWay += 1;
+    void this.#write(name, state).finally(() => {
+      this.#writesUnderWay -= 1;
+    });
+    return state;
+  }
+
+  habits(orgId: string, application: string): SessionHabits {
+    return this.#local.habits(orgId, application);
+  }
+
+  /** Rejects where Redis cannot be told; this process has forgotten all the same. */
+  async forgetOrganization(orgId: string): Promise<void> {
+    await this.#local.forgetOrganization(orgId);
+    // Anything older is over by then.
+    const ttlMs = this.#options.lifetimeMs + this.#options.idleMs;
+    const epoch = randomUUID();
+    await this.#redis.evalScript(FORGET_SESSIONS, [epochKey(orgId)], [epoch, ttlMs]);
+    this.#epochs.set(orgId, epoch);
+  }
+
+  async #findShared(name: SessionName): Promise<SessionState | null> {
+    const found = await this.#read(name);
+    if (found === null) {
+      this.#unread.inc();
+      return this.#local.find(name);
+    }
+    await this.#followEpoch(name.orgId, found.epoch);
+    const own = this.#local.find(name);
+    const shared = found.state;
+    const later = shared === null || (own !== null && isLater(own, shared)) ? own : shared;
+    if (later === null || !isLive(later, this.#clock.nowMs(), this.#options)) return null;
+    if (later !== own) this.#local.hold(name, later);
+    return later;
+  }
+
+  /** Another replica was told to forget the organization. A Redis that lost its epochs says nothing. */
+  async #followEpoch(orgId: string, epoch: string): Promise<void> {
+    const known = this.#epochs.get(orgId) ?? '';
+    if (epoch === known) return;
+    if (epoch === '') this.#epochs.delete(orgId);
+    else {
+      this.#epochs.set(orgId, epoch);
+      await this.#local.forgetOrganization(orgId);
+    }
+  }
+
+  async #read(name: SessionName): Promise<Found | null> {
+    this.#readsUnderWay += 1;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<null>((resolve) => {
+      timer = setTimeout(resolve, SESSION_READ_MS_MAX, null);
+    });
+    const reply = this.#redis.evalScript(FIND_SESSION, keysOf(name), []).finally(() => {
+      this.#readsUnderWay -= 1;
+    });
+    try {
+      const found = foundIn(await Promise.race([reply, late]));
+      if (found === null) this.#pausedUntilMs = this.#clock.nowMs() + READ_PAUSE_MS;
+      return found;
+    } catch {
+      this.#pausedUntilMs = this.#clock.nowMs() + READ_PAUSE_MS;
+      return null;
+    } finally {
+      clearTimeout(timer);
+      // Its late failure is nobody's any more.
+      reply.catch(() => undefined);
+    }
+  }
+
+  async #write(name: SessionName, state: SessionState): Promise<void> {
+    const endsAtMs = Math.min(
+      state.lastCallAtMs + this.#options.idleMs,
+      state.startedAtMs + this.#options.lifetimeMs,
+    );
+    const ttlMs = Math.max(1, endsAtMs - this.#clock.nowMs());
+    try {
+      const args = [this.#epochs.get(name.orgId) ?? '', encodeSession(state), ttlMs];
+      const written = await this.#redis.evalScript(NOTE_SESSION, keysOf(name), args);
+      if (written !== 1) this.#unwritten.inc();
+    } catch {
+      this.#unwritten.inc();
+    }
+  }
+}
+
+function isLater(a: SessionState, b: SessionState): boolean {
+  return a.turns === b.turns ? a.lastCallAtMs > b.lastCallAtMs : a.turns > b.turns;
+}
+
+function keysOf(name: SessionName): [string, string] {
+  return [epochKey(name.orgId), `shunt:session:{${name.orgId}}:s:${name.sessionKey}`];
+}
+
+function epochKey(orgId: string): string {
+  return `shunt:session:{${orgId}}:epoch`;
+}
+
+/** Null for a reply that is none: late, or from something else. */
+function foundIn(reply: unknown): Found | null {
+  if (!Array.isArray(reply)) return null;
+  const [epoch, text] = reply as unknown[];
+  if (typeof epoch !== 'string' || typeof text !== 'string') return null;
+  return { epoch, state: text === '' ? null : decodeSession(text) };
+}

@@ -1,0 +1,108 @@
+import { PROVIDERS } from '../../domain/routing/provider.js';
+import type { Target } from '../../domain/routing/decision.js';
+import { WHOLE_PERMILLE } from '../../domain/routing/session-cache.js';
+import { NO_GAPS } from '../../domain/routing/session-habits.js';
+import {
+  CACHES_MAX,
+  type SessionState,
+  type TargetCache,
+} from '../../domain/routing/session-state.js';
+
+/** Changes with the layout; a value of another version is an unknown session. */
+const VERSION = 1;
+const MODEL_CHARS_MAX = 200;
+const FIELDS = 15;
+
+/** One flat list of numbers and names of models: a few hundred bytes, no content. */
+export function encodeSession(state: SessionState): string {
+  const { hardest } = state;
+  return JSON.stringify([
+    VERSION,
+    state.route.provider,
+    state.route.model,
+    state.turns,
+    state.startedAtMs,
+    state.lastCallAtMs,
+    state.promptTokens,
+    state.growthTokens ?? -1,
+    state.outputTokens,
+    state.gaps,
+    state.markedPermille,
+    state.reusedPermille,
+    [hardest.toolCount, hardest.lengthClass, hardest.effortRank],
+    state.control ? 1 : 0,
+    state.caches.map(({ target, prefixTokens, lastCallAtMs }) => [
+      target.provider,
+      target.model,
+      prefixTokens,
+      lastCallAtMs,
+    ]),
+  ]);
+}
+
+/** Null for anything that `encodeSession` does not write: what another program left there changes no route. */
+export function decodeSession(text: string): SessionState | null {
+  let fields: unknown;
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!Array.isArray(fields) || fields.length !== FIELDS || fields[0] !== VERSION) return null;
+  const [, provider, model, turns, startedAtMs, lastCallAtMs, promptTokens, growth, output] =
+    fields as unknown[];
+  const [gaps, marked, reused, difficulty, control, caches] = fields.slice(9) as unknown[];
+  const route = targetOf(provider, model);
+  const kept = cachesOf(caches);
+  if (route === null || kept === null) return null;
+  if (!isCounts([turns, startedAtMs, lastCallAtMs, promptTokens, output], 5)) return null;
+  if (!isCounts(gaps, NO_GAPS.length) || !isCounts(difficulty, 3)) return null;
+  if (!isShare(marked) || !isShare(reused)) return null;
+  const [toolCount = 0, lengthClass = 0, effortRank = 0] = difficulty;
+  return {
+    route,
+    turns: turns as number,
+    startedAtMs: startedAtMs as number,
+    lastCallAtMs: lastCallAtMs as number,
+    promptTokens: promptTokens as number,
+    growthTokens: isCount(growth) ? growth : null,
+    outputTokens: output as number,
+    gaps,
+    markedPermille: marked,
+    reusedPermille: reused,
+    hardest: { toolCount, lengthClass, effortRank },
+    control: control === 1,
+    caches: kept,
+  };
+}
+
+function cachesOf(value: unknown): TargetCache[] | null {
+  if (!Array.isArray(value) || value.length > CACHES_MAX) return null;
+  const caches: TargetCache[] = [];
+  for (const item of value as unknown[]) {
+    if (!Array.isArray(item)) return null;
+    const [provider, model, prefixTokens, lastCallAtMs] = item as unknown[];
+    const target = targetOf(provider, model);
+    if (target === null || !isCount(prefixTokens) || !isCount(lastCallAtMs)) return null;
+    caches.push({ target, prefixTokens, lastCallAtMs });
+  }
+  return caches;
+}
+
+function targetOf(provider: unknown, model: unknown): Target | null {
+  const known = PROVIDERS.find((name) => name === provider);
+  if (known === undefined || typeof model !== 'string') return null;
+  return model === '' || model.length > MODEL_CHARS_MAX ? null : { provider: known, model };
+}
+
+function isCounts(value: unknown, length: number): value is number[] {
+  return Array.isArray(value) && value.length === length && (value as unknown[]).every(isCount);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isShare(value: unknown): value is number {
+  return isCount(value) && value <= WHOLE_PERMILLE;
+}

@@ -1,0 +1,315 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { recomputeCost } from '../../../src/domain/pricing/price-record.js';
+import { LEDGER_KINDS, type LedgerEntry } from '../../../src/domain/savings/ledger-entry.js';
+import type { SavingsFigures, SavingsLine } from '../../../src/modules/reports/savings-report.js';
+import { UNMETERED, requestIdAt } from '../records/record-samples.js';
+import {
+  DAY_MS,
+  entryOf,
+  lastMonthMs,
+  reportsRig,
+  type ReportsRig,
+  type TestCall,
+} from './reports-rig.js';
+
+let rig: ReportsRig;
+beforeAll(async () => {
+  rig = await reportsRig();
+});
+afterAll(() => rig?.close());
+
+const FROM = lastMonthMs();
+const period = { fromMs: FROM, toMs: FROM + 28 * DAY_MS };
+
+async function figuresOf(orgId: string, includeSynthetic = false): Promise<SavingsFigures> {
+  return (await rig.savings.report(orgId, { period, includeSynthetic })).figures;
+}
+
+const sumOf = (lines: readonly SavingsLine[]): SavingsLine => {
+  const total = (name: 'baseline_nano_usd' | 'actual_nano_usd' | 'savings_nano_usd'): string =>
+    String(lines.reduce((sum, line) => sum + BigInt(line[name]), 0n));
+  return {
+    entries: lines.reduce((sum, { entries }) => sum + entries, 0),
+    baseline_nano_usd: total('baseline_nano_usd'),
+    actual_nano_usd: total('actual_nano_usd'),
+    savings_nano_usd: total('savings_nano_usd'),
+  };
+};
+
+test('report = sum of entries = recomputation, to the nano-USD, on 100,000 entries', async () => {
+  const orgId = await rig.organization();
+  const expected = { actual: 0n, baseline: 0n, counted: 0 };
+  const COUNT = 100_000;
+  const BATCH = 10_000;
+  for (let first = 0; first < COUNT; first += BATCH) {
+    const batch = Array.from({ length: BATCH }, (_, i) => generated(orgId, first + i));
+    for (const entry of batch.filter(({ synthetic }) => !synthetic)) {
+      expected.counted += 1;
+      expected.actual += BigInt(entry.actual_nano_usd);
+      expected.baseline += BigInt(entry.baseline_nano_usd);
+    }
+    await rig.entriesUnchecked(orgId, batch, first + 1);
+  }
+  const figures = await figuresOf(orgId);
+  const total = {
+    entries: expected.counted,
+    baseline_nano_usd: String(expected.baseline),
+    actual_nano_usd: String(expected.actual),
+    savings_nano_usd: String(expected.baseline - expected.actual),
+  };
+  expect(figures.total).toEqual(total);
+  for (const lines of [figures.by_kind, figures.by_models, figures.by_project]) {
+    expect(sumOf([...lines, figures.auto])).toEqual(total);
+  }
+  expect(figures.by_kind.map(({ kind }) => kind).toSorted()).toEqual([...LEDGER_KINDS].toSorted());
+  expect(figures.auto.entries).toBeGreaterThan(1_000);
+  expect(figures.synthetic.entries).toBe(COUNT - expected.counted);
+  expect(await recomputed(orgId)).toEqual(total);
+  const all = await figuresOf(orgId, true);
+  expect(all.total.entries).toBe(COUNT);
+  expect(sumOf([total, figures.synthetic])).toEqual(all.total);
+}, 120_000);
+
+/** Of usage and prices alone, row by row: what an auditor does. */
+async function recomputed(orgId: string): Promise<SavingsLine> {
+  let [after, entries, actual, baseline] = [0, 0, 0n, 0n];
+  for (;;) {
+    const rows = await rig.db.database.tenant(orgId, (q) =>
+      q.query<LedgerEntry & { seq: number }>(
+        `SELECT seq::float8 AS seq, usage, served_prices, baseline_usage, baseline_prices FROM savings_ledger
+          WHERE org_id = $1 AND savings_ledger.seq > $2 AND NOT synthetic ORDER BY savings_ledger.seq LIMIT 10000`,
+        [orgId, after],
+      ),
+    );
+    for (const row of rows) {
+      entries += 1;
+      actual += recomputeCost(row.usage, row.served_prices) ?? -(10n ** 30n);
+      baseline += recomputeCost(row.baseline_usage, row.baseline_prices) ?? -(10n ** 30n);
+    }
+    const last = rows.at(-1);
+    if (last === undefined) break;
+    after = last.seq;
+  }
+  return {
+    entries,
+    baseline_nano_usd: String(baseline),
+    actual_nano_usd: String(actual),
+    savings_nano_usd: String(baseline - actual),
+  };
+}
+
+/** Spread over the period; no two amounts alike; some make savings negative. */
+function generated(orgId: string, i: number): LedgerEntry {
+  const atMs = FROM + Math.floor((i * 28 * DAY_MS) / 100_000);
+  const kind = i % 23 === 0 ? 'failed_attempt' : i % 31 === 0 ? 'evaluation' : i % 97 === 0 ? 'adjustment' : 'routed'; // prettier-ignore
+  return entryOf(orgId, atMs, {
+    request_id: requestIdAt(atMs, i),
+    kind,
+    usage: { inputTokens: (i * 7_919) % 90_001, outputTokens: (i * 104_729) % 3_001, cacheReadTokens: i % 7 },
+    served_prices: { inputTokens: String(250_000_001 + (i % 5)), outputTokens: i % 40 === 0 ? '90000000001' : '1999999999', cacheReadTokens: '3' },
+    baseline_prices: { inputTokens: '1250000000', outputTokens: '10000000007', cacheReadTokens: '125000001' },
+    synthetic: i % 41 === 0,
+    auto: i % 13 === 0,
+    project_id: `0193e2b0-0000-7000-8000-0000000000${(10 + (i % 60)).toString(16).padStart(2, '0')}`,
+    baseline_model: `gpt-5.${i % 9}`,
+    served_model: `gpt-6-${i % 29}`,
+  }); // prettier-ignore
+}
+
+test('an entry at the end of the period is not in it, one at its start is', async () => {
+  const orgId = await rig.organization();
+  await rig.entries(orgId, [
+    entryOf(orgId, FROM - 1),
+    entryOf(orgId, FROM),
+    entryOf(orgId, period.toMs - 1),
+    entryOf(orgId, period.toMs),
+  ]);
+  expect((await figuresOf(orgId)).total.entries).toBe(2);
+});
+
+test('what has more pairs of models than are listed adds up all the same', async () => {
+  const orgId = await rig.organization();
+  const entries = Array.from({ length: 230 }, (_, i) =>
+    entryOf(orgId, FROM + i, { served_model: `model-${i}` }),
+  );
+  await rig.entries(orgId, entries);
+  const { by_models: pairs, total } = await figuresOf(orgId);
+  expect(pairs).toHaveLength(201);
+  expect(pairs.at(-1)).toMatchObject({ served_model: null, entries: 30 });
+  expect(sumOf(pairs)).toEqual(total);
+});
+
+test('adjustments are shown one by one, and are in the sum', async () => {
+  const orgId = await rig.organization();
+  const routed = entryOf(orgId, FROM);
+  const adjusted = entryOf(orgId, FROM + DAY_MS, {
+    kind: 'adjustment',
+    request_id: routed.request_id,
+    served_prices: { inputTokens: '1000000', outputTokens: '-5000000' },
+    baseline_usage: {},
+    actual_nano_usd: '0',
+    baseline_nano_usd: '0',
+    savings_nano_usd: '0',
+  });
+  await rig.entries(orgId, [routed, adjusted]);
+  const { adjustments, by_kind: kinds } = await figuresOf(orgId);
+  expect(adjustments).toEqual([
+    {
+      request_id: routed.request_id,
+      attempt: 0,
+      at: new Date(FROM + DAY_MS).toISOString(),
+      savings_nano_usd: '0',
+    },
+  ]);
+  expect(kinds.find(({ kind }) => kind === 'adjustment')?.entries).toBe(1);
+});
+
+test('every call is counted once: as routed, or by why it has no entry', async () => {
+  const orgId = await rig.organization();
+  const routed = requestIdAt(FROM);
+  const call = (changes: Partial<TestCall>, i: number): TestCall => ({
+    atMs: FROM + i,
+    ...changes,
+  });
+  const unpriced = {
+    pricing: 'unpriceable',
+    unpriceable_reason: 'unknown_model',
+    price_version: null,
+    frozen_prices: null,
+    cost_nano_usd: null,
+  } as const;
+  const failed = {
+    ...UNMETERED,
+    outcome: 'upstream_error',
+    metering: 'not_applicable',
+    unmetered_reason: null,
+  } as const;
+  await rig.calls(
+    orgId,
+    [
+      { decision: 'passthrough' },
+      { decision: 'override', ...UNMETERED },
+      { decision: 'control' },
+      { decision: 'control' },
+      { decision: 'abstain' },
+      { decision: 'classifier', request_id: routed, started_at_ms: FROM },
+      { decision: 'session', metering: 'estimated' },
+      { decision: 'session', ...UNMETERED },
+      { decision: 'fallback', ...unpriced },
+      { decision: 'classifier', ...failed },
+      // Priced, and without an entry: its baseline had no price.
+      { decision: 'classifier' },
+      { decision: 'passthrough', ...failed, outcome: 'refused' },
+      { decision: 'classifier', synthetic: true },
+    ].map((changes, i) => call(changes as Partial<TestCall>, i)),
+  );
+  await rig.entries(orgId, [entryOf(orgId, FROM, { request_id: routed })]);
+  expect((await figuresOf(orgId)).calls).toEqual({
+    routed: 1,
+    passthrough: 1,
+    override: 1,
+    control: 2,
+    abstain: 1,
+    estimated: 1,
+    unmetered: 1,
+    unpriceable: 2,
+    failed: 1,
+    refused: 1,
+    synthetic: 1,
+  });
+});
+
+describe('the measured difference', () => {
+  const WOULD = { would: true };
+  /** Sessions of two calls on different days, which cost a, a, ... in all. */
+  function sessions(name: string, control: boolean, costs: readonly number[]): TestCall[] {
+    return costs.flatMap((cost, i) => [
+      { atMs: FROM + i * 1_000, session_key: `${name}${i}`, cost_nano_usd: String(cost - 1), routing: { control, ...WOULD } },
+      { atMs: FROM + 2 * DAY_MS + i * 1_000, session_key: `${name}${i}`, cost_nano_usd: '1', routing: { control, would: false } },
+    ]); // prettier-ignore
+  }
+  const costs = (count: number, cost: number): number[] =>
+    Array.from({ length: count }, (_, i) => cost + (i % 5) * 10);
+
+  test('is of sessions, over days, and of those alone that would have been routed', async () => {
+    const orgId = await rig.organization();
+    await rig.calls(orgId, [
+      ...sessions('c', true, costs(60, 1_000)),
+      ...sessions('r', false, costs(200, 400)),
+      // Never routable, a session without a name, the sandbox: none of them counts.
+      ...sessions('n', false, [9_999_999]).map((call) => ({ ...call, routing: { control: false, would: false } })),
+      ...sessions('x', true, [9_999_999]).map((call) => ({ ...call, session_key: null })),
+      ...sessions('s', true, [9_999_999]).map((call) => ({ ...call, synthetic: true })),
+    ]); // prettier-ignore
+    const { measured } = await figuresOf(orgId);
+    expect(measured).toMatchObject({
+      method: 'welch-hall-1',
+      control: { sessions: 60, mean_nano_usd: '1020' },
+      routed: { sessions: 200, mean_nano_usd: '420' },
+      difference_nano_usd: '600',
+      no_interval: null,
+      unreliable: [],
+      left_out: { changed_group: 0, not_priced_control: 0, not_priced_routed: 0 },
+    });
+    const { low_nano_usd: low = '0', high_nano_usd: high = '0' } = measured.interval_95 ?? {};
+    expect(Number(low)).toBeGreaterThan(594);
+    expect(Number(low)).toBeLessThan(600);
+    expect(Number(high)).toBeLessThan(606);
+    expect(Number(measured.smallest_effect_nano_usd)).toBeLessThan(10);
+  });
+
+  test('counts a session from its first call on that would have been routed, failed attempts too', async () => {
+    const orgId = await rig.organization();
+    const [early, routed] = [FROM, FROM + 1_000];
+    const request_id = requestIdAt(routed);
+    const session = { session_key: 'one' };
+    await rig.calls(orgId, [
+      { atMs: early, ...session, cost_nano_usd: '5000', routing: { control: false, would: false } },
+      { atMs: routed, ...session, request_id, cost_nano_usd: '70', routing: { control: false, would: true } },
+      { atMs: routed + 1_000, ...session, cost_nano_usd: '30', routing: { control: false, would: false } },
+      { atMs: routed + DAY_MS, ...session, cost_nano_usd: '11' },
+    ]); // prettier-ignore
+    const prices = { inputTokens: '1000000' };
+    await rig.entries(orgId, [
+      entryOf(orgId, routed, { request_id, kind: 'failed_attempt', usage: { inputTokens: 900 }, served_prices: prices }),
+    ]); // prettier-ignore
+    const { measured } = await figuresOf(orgId);
+    expect(measured.routed).toEqual({ sessions: 1, mean_nano_usd: '1011' });
+    expect(measured).toMatchObject({ interval_95: null, no_interval: 'too_few_sessions' });
+  });
+
+  test('leaves out, and counts, who changed groups or has a call without a cost', async () => {
+    const orgId = await rig.organization();
+    let made = 0;
+    const call = (session_key: string, control: boolean, changes: Partial<TestCall> = {}): TestCall => ({
+      atMs: FROM + (made += 1), session_key, routing: { control, would: true }, ...changes,
+    }); // prettier-ignore
+    await rig.calls(orgId, [
+      call('a', true),
+      call('a', false),
+      call('b', true),
+      call('b', false, { atMs: FROM + 3 * DAY_MS }),
+      call('c', true),
+      call('c', true, UNMETERED),
+      call('d', false),
+      call('d', false, { ...UNMETERED, atMs: FROM + 3 * DAY_MS }),
+      call('e', false),
+    ]);
+    const { measured } = await figuresOf(orgId);
+    expect(measured.left_out).toEqual({
+      changed_group: 2,
+      not_priced_control: 1,
+      not_priced_routed: 1,
+    });
+    expect([measured.control.sessions, measured.routed.sessions]).toEqual([0, 1]);
+  });
+});
+
+test("no organization's savings tell of another's", async () => {
+  const [own, foreign] = [await rig.organization(), await rig.organization()];
+  await rig.entries(foreign, [entryOf(foreign, FROM)]);
+  await rig.calls(foreign, [{ atMs: FROM }]);
+  const { total, calls } = await figuresOf(own);
+  expect(total.entries).toBe(0);
+  expect(Object.values(calls).every((count) => count === 0)).toBe(true);
+});
