@@ -14,7 +14,9 @@ import { createGatewayServer, refuseUnreadable } from './gateway/gateway.server.
 import type { UpstreamLimits } from './gateway/stages/forward.js';
 import type { JobIntervals } from './jobs/job-table.js';
 import type { FirstInstallation } from './modules/bootstrap/bootstrap.js';
+import { acceptInvoiceFiles } from './dashboard/invoices.controller.js';
 import { addApiHeaders } from './platform/http/api-headers.js';
+import { NoRouteFilter, refusePath } from './platform/http/router-errors.js';
 import { systemClock } from './platform/clock.js';
 import { NestLogger } from './platform/telemetry/nest-logger.js';
 import type { Logger } from './platform/telemetry/logger.js';
@@ -109,6 +111,7 @@ async function createNest(
     serverFactory,
     trustProxy: [...config.trustedProxies],
     clientErrorHandler: refuseUnreadable,
+    frameworkErrors: refusePath,
     forceCloseConnections: 'idle',
   });
   const nest = await NestFactory.create<NestFastifyApplication>(
@@ -118,12 +121,14 @@ async function createNest(
       logger: new NestLogger(logger),
     },
   );
+  nest.useGlobalFilters(new NoRouteFilter());
   await nest.register(helmet, { hsts: config.production });
   await nest.register(cookie, { secret: config.secrets.sessionSecret });
   const { billing } = engine.services;
   const { paddle } = config;
   if (config.role !== 'worker')
     await nest.register(paddleWebhook({ billing, paddle, clock: systemClock, logger }));
+  acceptInvoiceFiles(nest.getHttpAdapter().getInstance());
   addApiHeaders(nest.getHttpAdapter().getInstance(), config.allowedOrigins);
   return nest;
 }

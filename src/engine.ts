@@ -1,6 +1,8 @@
 import type { AppConfig } from './config/app-config.js';
+import type { Provider } from './domain/routing/provider.js';
 import { BodyBudget } from './gateway/body/payload.js';
 import { CallAccountant } from './gateway/call-accountant.js';
+import { CallEnd } from './gateway/call-end.js';
 import { GatewayMetrics } from './gateway/gateway.metrics.js';
 import { GatewayPipeline } from './gateway/gateway.pipeline.js';
 import { PASSTHROUGH_LIMITS, type UpstreamLimits } from './gateway/stages/forward.js';
@@ -19,8 +21,10 @@ import type { RequestLimiter } from './modules/limits/request-limiter.js';
 import { JobRunner } from './jobs/job-runner.js';
 import { JOB_INTERVALS, jobTable, type Job, type JobIntervals } from './jobs/job-table.js';
 import { mailMetrics } from './modules/mail/mail-metrics.js';
+import { startRouting } from './modules/routing/start-routing.js';
 import { CallRecorder } from './modules/records/call-recorder.js';
 import { PartitionKeeper } from './modules/records/partition-keeper.js';
+import { startResilience, type Resilience } from './modules/resilience/start-resilience.js';
 import { TokenEstimator } from './modules/tokenizer/token-estimator.js';
 import type { Probe } from './operations/readiness.js';
 import { systemClock } from './platform/clock.js';
@@ -44,6 +48,7 @@ export interface Engine {
   readonly accountant: CallAccountant;
   readonly recorder: CallRecorder;
   readonly services: Services;
+  readonly resilience: Resilience;
   readonly probes: Readonly<Record<string, Probe>>;
   /** What the first start made; null at every later one. */
   readonly bootstrapped: BootstrapResult | null;
@@ -111,9 +116,20 @@ async function startParts(
     closers,
   });
   const limiter = startLimiter(start, redis);
+  const resilience = startBreakers(start, redis, catalog);
   const upstreams = await openUpstreams(start, limits);
-  const accountant = startAccountant(start, recorder, catalog);
-  const services = createServices({ config, database, secretBox, clock: systemClock, logger });
+  const prices = new PriceBook(catalog);
+  const routing = startRouting({ clock: systemClock, redis, metrics, prices, resilience });
+  const ends = new CallEnd(routing.watch, routing.sessions);
+  const accountant = startAccountant(start, recorder, prices, ends);
+  const services = createServices({
+    config,
+    database,
+    readings: foundation.readings,
+    secretBox,
+    clock: systemClock,
+    logger,
+  });
   closers.push(() => services.operatorSignIn.flush());
   closers.push(() => services.failedSignIns.close());
   services.mail.observe(mailMetrics(metrics));
@@ -125,6 +141,7 @@ async function startParts(
     upstreamOf: (provider, sandbox) => upstreams.of(provider, sandbox),
     openKey: (principal, provider) => services.providerKeys.open(principal, provider),
     mayRoute: (standing) => right.mayRoute(standing),
+    router: routing.router,
     accountant,
     limits,
     bodies: new BodyBudget(),
@@ -139,6 +156,7 @@ async function startParts(
     accountant,
     recorder,
     services,
+    resilience,
     probes,
     bootstrapped,
     databaseReady,
@@ -151,11 +169,14 @@ async function startParts(
  * than look-ups can take is for following changes, and one in case that a look hangs.
  */
 const LOOKUP_POOL = { poolSize: 8, statementTimeoutMs: 2_000, connectTimeoutMs: 2_000 };
+/** Sums and exports wait for each other, and for nobody else. */
+const READINGS_POOL = { poolSize: 4 };
 
 interface Settling {
   readonly config: AppConfig;
   readonly database: Database;
   readonly lookups: Database;
+  readonly readings: Database;
   readonly secretBox: SecretBox;
   readonly catalog: Catalog;
 }
@@ -177,7 +198,9 @@ async function layFoundation({ config, logger, closers }: Start): Promise<Founda
   const { database, connected, runtimeUrl } = opened;
   const lookups = Database.unconnected({ url: runtimeUrl, logger, ...LOOKUP_POOL });
   closers.push(() => lookups.close());
-  const parts = { config, database, lookups, secretBox, catalog: buildCatalog() };
+  const readings = Database.unconnected({ url: runtimeUrl, logger, ...READINGS_POOL });
+  closers.push(() => readings.close());
+  const parts = { config, database, lookups, readings, secretBox, catalog: buildCatalog() };
   const settle = () => settleDatabase(parts);
   const bootstrapped = connected ? await settle() : null;
   const databaseReady = connected
@@ -188,11 +211,11 @@ async function layFoundation({ config, logger, closers }: Start): Promise<Founda
 
 /** What a connected database needs before it can be worked with; may be tried again where it failed. */
 async function settleDatabase(parts: Settling): Promise<BootstrapResult | null> {
-  const { config, database, lookups, secretBox, catalog } = parts;
+  const { config, database, lookups, readings, secretBox, catalog } = parts;
   await snapshotCatalog(database, catalog);
   await checkEncryptionKey(database, secretBox);
   const bootstrapped = await bootstrap({ database, secretBox, clock: systemClock, config });
-  if (!lookups.isOpen) await lookups.open();
+  for (const pool of [lookups, readings]) if (!pool.isOpen) await pool.open();
   return bootstrapped;
 }
 
@@ -210,11 +233,17 @@ async function settledLater(
   return bootstrapped;
 }
 
-function startAccountant(start: Start, records: CallRecorder, catalog: Catalog): CallAccountant {
+function startAccountant(
+  start: Start,
+  records: CallRecorder,
+  prices: PriceBook,
+  ends: CallEnd,
+): CallAccountant {
   const { metrics, logger } = start;
   return new CallAccountant({
     records,
-    prices: new PriceBook(catalog),
+    prices,
+    ends,
     shadow: createShadow(metrics),
     estimator: startEstimator(start),
     metrics: new GatewayMetrics(metrics),
@@ -268,6 +297,15 @@ function startRecorder(
     await recorder.close(FLUSH_MS_MAX);
   });
   return recorder;
+}
+
+function startBreakers(
+  { metrics, closers }: Start,
+  redis: RedisConnection | null,
+  { models }: Catalog,
+): Resilience {
+  const isKnownModel = (provider: Provider, model: string) => models[provider].has(model);
+  return startResilience({ clock: systemClock, redis, metrics, isKnownModel, closers });
 }
 
 function openRedis({ config, logger, closers }: Start): RedisConnection | null {

@@ -3,9 +3,11 @@ import { ConfigError } from '../config/environment.js';
 import { EmbeddedPostgresError } from '../platform/embedded-postgres/embedded-postgres-error.js';
 import { isUnavailable } from '../platform/postgres/query-error.js';
 import { CliError, type Arguments } from './arguments.js';
+import { breakerCommands } from './breakers.js';
 import type { Command, Output } from './command.js';
 import { keyCommands } from './keys.js';
 import { isLocalKill, killCommands, killLocally } from './kill.js';
+import { ledgerExportCommands } from './ledger-export.js';
 import { memberCommands } from './members.js';
 import { operatorCommands } from './operators.js';
 import { orgCommands } from './orgs.js';
@@ -13,8 +15,13 @@ import { priceCommands } from './prices.js';
 import { projectCommands } from './projects.js';
 import { providerKeyCommands } from './provider-keys.js';
 import { rekeyCommands } from './rekey.js';
+import { invoiceCommands } from './invoices.js';
+import { reportCommands } from './report.js';
+import { requestCommands } from './requests.js';
+import { isStatementCheck, savingsCommands, verifyStatementFile } from './savings.js';
 import { openSession } from './session.js';
 import { auditCommands } from './verify-audit.js';
+import { ledgerCommands } from './verify-ledger.js';
 
 const COMMANDS: readonly Command[] = [
   ...orgCommands,
@@ -26,7 +33,14 @@ const COMMANDS: readonly Command[] = [
   ...rekeyCommands,
   ...operatorCommands,
   ...killCommands,
+  ...breakerCommands,
   ...auditCommands,
+  ...reportCommands,
+  ...savingsCommands,
+  ...requestCommands,
+  ...invoiceCommands,
+  ...ledgerExportCommands,
+  ...ledgerCommands,
 ];
 
 const USAGE_EXIT_CODE = 2;
@@ -45,6 +59,12 @@ async function main(argv: readonly string[]): Promise<void> {
   if (wantsHelp) return say(helpOf(command));
   const args = argumentsOf(command, argv.slice(command.name.split(' ').length));
   if (isLocalKill(command, args)) return print(await killLocally(args), args);
+  if (isStatementCheck(command)) {
+    const output = await verifyStatementFile(args);
+    print(output, args);
+    process.exitCode = output.exitCode ?? 0;
+    return;
+  }
   const session = await openSession();
   try {
     const output = await command.run(session, args);

@@ -17,7 +17,12 @@ import { InvitationsController } from './invitations.controller.js';
 import { MembersController } from './members.controller.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { SignUpController } from './sign-up.controller.js';
+import { RoutingController } from './routing.controller.js';
 import { SessionController } from './session.controller.js';
+import { SavingsController } from './savings.controller.js';
+import { StatementsController } from './statements.controller.js';
+import { InvoicesController } from './invoices.controller.js';
+import { ExportsController } from './exports.controller.js';
 import { UnsubscribeController } from './unsubscribe.controller.js';
 
 /** Every controller of the dashboard's API. */
@@ -41,5 +46,10 @@ export const DASHBOARD_CONTROLLERS: readonly Type[] = [
   ProviderKeysController,
   ReportsController,
   RequestsController,
+  RoutingController,
+  SavingsController,
+  StatementsController,
+  InvoicesController,
+  ExportsController,
   UnsubscribeController,
 ];

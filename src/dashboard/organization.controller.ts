@@ -14,6 +14,7 @@ const CHANGES = z.strictObject({
   retention_class: z.enum(RETENTION_CLASSES, `takes ${RETENTION_CLASSES.join(', ')}`).optional(),
   allowed_providers: FIELDS.allowedProviders.optional(),
   allowed_models: FIELDS.allowedModels.optional(),
+  control_share_bp: FIELDS.controlShareBp.optional(),
 });
 
 /** The organization of the request. What an operator sets (status, hold, calls per minute) is read here and not changed. */
@@ -39,6 +40,7 @@ export class OrganizationController {
       retentionClass: given.retention_class,
       allowedProviders: given.allowed_providers,
       allowedModels: given.allowed_models,
+      controlShareBp: given.control_share_bp,
     };
     const organization = await this.organizations.update(orgId, changes, actor);
     if (!organization) throw unknown('organization');
@@ -56,6 +58,7 @@ function organizationJson(organization: Organization) {
     requests_per_minute: organization.requestsPerMinute,
     allowed_providers: organization.allowedProviders,
     allowed_models: organization.allowedModels,
+    control_share_bp: organization.controlShareBp,
     created_at: organization.createdAt,
   };
 }

@@ -17,6 +17,9 @@ const SETTINGS = {
   allowed_providers: FIELDS.allowedProviders.optional(),
   allowed_models: FIELDS.allowedModels.optional(),
   allowed_paths: FIELDS.allowedPaths.optional(),
+  cross_provider_opt_in: FIELDS.crossProviderOptIn.optional(),
+  fallback_models: FIELDS.fallbackModels.optional(),
+  routing_opt_out: z.boolean('takes true or false').optional(),
 };
 const NEW_PROJECT = z.strictObject({ name: FIELDS.name, ...SETTINGS });
 const CHANGES = z.strictObject({ name: FIELDS.name.optional(), ...SETTINGS });
@@ -72,6 +75,9 @@ function settingsFrom(given: Omit<z.output<typeof CHANGES>, 'name'>) {
     allowedProviders: given.allowed_providers,
     allowedModels: given.allowed_models,
     allowedPaths: given.allowed_paths,
+    crossProviderOptIn: given.cross_provider_opt_in,
+    fallbackModels: given.fallback_models,
+    routingOptOut: given.routing_opt_out,
   };
 }
 
@@ -101,6 +107,9 @@ function projectJson(project: Project) {
     allowed_providers: project.allowedProviders,
     allowed_models: project.allowedModels,
     allowed_paths: project.allowedPaths,
+    cross_provider_opt_in: project.crossProviderOptIn,
+    fallback_models: project.fallbackModels,
+    routing_opt_out: project.routingOptOut,
     created_at: project.createdAt,
   };
 }

@@ -4,10 +4,13 @@ import type { Report } from '../modules/observation/report.js';
 import { HttpError } from '../platform/http/http-error.js';
 import { CurrentMember, Needs, type Member } from './access.js';
 import { DashboardController } from './dashboard.controller.js';
+import { SlowReads } from './slow-reads.js';
 
 /** What calls cost, and what they would have cost. */
 @DashboardController('api/reports')
 export class ReportsController {
+  readonly #sums = new SlowReads();
+
   constructor(@Inject(ReportService) private readonly reports: ReportService) {}
 
   /** Newest first, without what each says of single models and route classes. */
@@ -15,7 +18,7 @@ export class ReportsController {
   @Needs('reports.read')
   async list(@CurrentMember() { orgId }: Member) {
     const reports = await this.reports.list(orgId);
-    return { reports: reports.map(summary) };
+    return { data: reports.map(summary) };
   }
 
   @Get(':id')
@@ -31,7 +34,7 @@ export class ReportsController {
   @HttpCode(201)
   @Needs('reports.create')
   async create(@CurrentMember() { orgId, actor }: Member) {
-    const created = await this.reports.create(orgId, actor);
+    const created = await this.#sums.run(() => this.reports.create(orgId, actor));
     switch (created.kind) {
       case 'created':
         return whole(created.report);

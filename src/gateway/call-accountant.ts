@@ -1,10 +1,12 @@
 import { safeError, type Logger } from '../platform/telemetry/logger.js';
+import type { Provider } from '../domain/routing/provider.js';
 import type { PriceBook } from '../modules/catalog/price-book.js';
 import type { CallRecord, StartRecord } from '../modules/records/call-record.js';
 import { classifyFailure } from '../modules/providers/failure.js';
 import type { Shadow, ShadowInput } from '../modules/classifier/shadow.js';
 import type { TokenEstimator } from '../modules/tokenizer/token-estimator.js';
-import type { Arrival, Authenticated, Planned } from './call.js';
+import type { Admitted, Arrival, Attempt, Authenticated, Planned } from './call.js';
+import type { CallEnd } from './call-end.js';
 import { clippedView } from './body/clipped-view.js';
 import type { GatewayMetrics } from './gateway.metrics.js';
 import { ERRORS, Refusal } from './gateway-error.js';
@@ -16,8 +18,10 @@ import {
   type Ending,
   type Ratings,
 } from './stages/record.js';
+import type { FailedAttempt } from './stages/failed-attempt.js';
 import { declaredLength } from './stages/read-body.js';
 import type { Settlement } from './stages/relay.js';
+import { savingsOf, type Savings } from './stages/savings.js';
 
 /** The spool, as the gateway sees it: `onWritten` runs when the record would survive this process. */
 export interface RecordSink {
@@ -30,6 +34,7 @@ export interface AccountantParts {
   readonly prices: PriceBook;
   readonly shadow: (input: ShadowInput) => Shadow;
   readonly estimator: TokenEstimator;
+  readonly ends: CallEnd;
   readonly metrics: GatewayMetrics;
   readonly logger: Logger;
 }
@@ -93,6 +98,31 @@ export class CallAccountant {
     });
   }
 
+  /** An attempt is about to be sent. */
+  begun(call: Planned, attempt: Attempt): void {
+    this.guarded(call, () => this.parts.ends.begun(call, attempt));
+  }
+
+  /** An attempt was given up for another. */
+  attemptFailed(call: Planned, failed: FailedAttempt): void {
+    this.parts.metrics.fellBack(failed.attempt.provider, failed.failure);
+    this.guarded(call, () => this.parts.ends.attemptFailed(failed));
+  }
+
+  undecided(call: Admitted, error: unknown): void {
+    this.parts.metrics.undecided();
+    this.crashed(call, error);
+  }
+
+  /** What others want to know of a call must not be its undoing. */
+  private guarded(call: Arrival, tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.crashed(call, error);
+    }
+  }
+
   turnedAway(arrival: Arrival, refusal: Refusal): void {
     this.parts.metrics.refused(arrival.route.provider, refusal.code);
     this.parts.logger.debug(
@@ -115,6 +145,8 @@ export class CallAccountant {
       timeToFirstByteMs: null,
       latencyMs: performance.now() - call.startedAt,
       synthetic: call.principal.sandbox,
+      attempt: null,
+      decision: 'passthrough',
     };
     this.parts.records.finish(refusalRecord(call, ending), onWritten);
   }
@@ -136,7 +168,7 @@ export class CallAccountant {
       const ending = { ...endingOf(call, settlement), errorCode: 'internal' as const };
       const metering = { kind: 'unmetered', reason: 'unreadable' } as const;
       const ratings = { served: null, projected: null };
-      this.parts.records.finish(finalRecord(call, ending, metering, ratings, null), release);
+      this.parts.records.finish(finalRecord(call, ending, metering, ratings, null, null), release);
     }
   }
 
@@ -150,44 +182,64 @@ export class CallAccountant {
       { requestId: call.requestId, outcome: ending.outcome, code: ending.errorCode },
       'call ended',
     );
-    records.finish(this.recordOf(call, ending, metering, 1), release);
+    const { record, savings } = this.recordOf(call, settlement, ending, metering);
+    records.finish(record, release);
+    // What costs nothing is missing in no sum.
+    if (savings.exclusion !== null && metering.kind !== 'not_applicable')
+      metrics.excluded(savings.exclusion);
+    this.guarded(call, () => this.parts.ends.ended(call, settlement, ending.failureClass));
+    this.guarded(call, () => this.parts.ends.noteSession(call, settlement, metering));
     if (isEstimable(call, metering)) this.estimate(call, settlement, ending, metering);
   }
 
   private shadowOf(call: Planned): Shadow {
     const known = this.shadows.get(call);
     if (known !== undefined) return known;
-    const { facts, payload } = call;
-    const view = facts === null ? null : clippedView(payload!.plain, facts.scanned);
+    const { facts, payload, routing } = call;
+    // What the router saw of the body is not looked at again.
+    const isSeen = facts === null || routing !== null;
+    const view = isSeen ? null : clippedView(payload!.plain, facts.scanned);
     const shadow = this.parts.shadow({
       principal: call.principal,
       provider: call.route.provider,
       format: call.route.format,
-      model: call.model,
+      model: call.requested,
       headers: call.req.headers,
       body: view,
+      sighting: routing?.sighting ?? null,
     });
     this.shadows.set(call, shadow);
     return shadow;
   }
 
-  private recordOf(call: Planned, ending: Ending, metering: Metering, revision: 1 | 2): CallRecord {
+  private recordOf(
+    call: Planned,
+    settlement: Settlement,
+    ending: Ending,
+    metering: Metering,
+  ): { readonly record: CallRecord; readonly savings: Savings } {
     const shadow = this.shadowOf(call);
-    const ratings = this.ratingsOf(call, metering, shadow);
-    return { ...finalRecord(call, ending, metering, ratings, shadow), revision };
+    const ratings = this.ratingsOf(call, settlement, metering, shadow);
+    const savings = savingsOf(call, settlement, metering, ratings.served, this.parts.prices);
+    return { record: finalRecord(call, ending, metering, ratings, shadow, savings), savings };
   }
 
-  private ratingsOf(call: Planned, metering: Metering, shadow: Shadow): Ratings {
+  private ratingsOf(
+    call: Planned,
+    { attempt }: Settlement,
+    metering: Metering,
+    shadow: Shadow,
+  ): Ratings {
     const { prices } = this.parts;
     if (metering.kind !== 'reported' && metering.kind !== 'estimated') {
       return { served: null, projected: null };
     }
     const { report } = metering;
-    const rateAs = (model: string | null) =>
+    const rateAs = (provider: Provider, model: string | null) =>
       model === null
         ? null
         : prices.rate({
-            provider: call.route.provider,
+            provider,
             model,
             atMs: call.startedAtMs,
             usage: report.usage,
@@ -196,9 +248,16 @@ export class CallAccountant {
             region: report.region,
             negotiated: call.principal.negotiatedPrices,
           });
-    const served = rateAs(report.answeringModel ?? call.servedModel);
-    const stays = shadow.projectedModel === null || shadow.projectedModel === call.model;
-    return { served, projected: stays ? served : rateAs(shadow.projectedModel) };
+    const served = rateAs(attempt.provider, report.answeringModel ?? attempt.model);
+    // A projection says what routing would make of a call: of one that was routed, what it made of it.
+    const stays =
+      shadow.projectedModel === null ||
+      shadow.projectedModel === call.requested ||
+      attempt.model !== call.requested;
+    return {
+      served,
+      projected: stays ? served : rateAs(call.route.provider, shadow.projectedModel),
+    };
   }
 
   /** Replaces an unknown by a marked estimate, after the call is over and outside its way. */
@@ -217,7 +276,8 @@ export class CallAccountant {
       .then((estimate) => {
         if (estimate === null) return;
         const metering = meterEstimate(call, known, estimate);
-        records.finish(this.recordOf(call, ending, metering, 2), () => {});
+        const { record } = this.recordOf(call, settlement, ending, metering);
+        records.finish({ ...record, revision: 2 }, () => {});
         logger.debug({ requestId: call.requestId }, 'usage estimated');
       })
       .catch((error: unknown) => this.crashed(call, error));
@@ -242,20 +302,23 @@ function endingOf(call: Planned, settlement: Settlement): Ending {
     outcome: settlement.outcome,
     status: status ?? (errorCode === null ? null : ERRORS[errorCode][0]),
     errorCode,
-    failureClass: failureClassOf(call, settlement),
+    failureClass: failureClassOf(settlement),
     upstreamRequestId: settlement.upstreamRequestId,
     requestBytes: call.payload?.rawBytes ?? (declaredLength(call.req) || 0),
     responseBytes: settlement.responseBytes,
     timeToFirstByteMs: firstByteAt === null ? null : firstByteAt - call.startedAt,
     latencyMs: performance.now() - call.startedAt,
     synthetic: settlement.synthetic,
+    attempt: settlement.attempt,
+    decision: settlement.decision,
   };
 }
 
 /** The provider's failures, and the network's; not the client's, and not Shunt's own. */
-function failureClassOf(call: Planned, { outcome, status, findings, errorCode }: Settlement) {
+function failureClassOf(settlement: Settlement) {
+  const { outcome, status, findings, errorCode, attempt } = settlement;
   if (outcome === 'upstream_error' || findings?.error !== undefined) {
-    return classifyFailure(call.route.provider, { status: status ?? 0, error: findings?.error });
+    return classifyFailure(attempt.provider, { status: status ?? 0, error: findings?.error });
   }
   if (errorCode === 'body_too_large') return 'caller_fault';
   if (errorCode === 'internal' || errorCode === 'shutting_down') return null;

@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Pool } from 'undici';
+import type { Target } from '../domain/routing/decision.js';
+import type { Provider } from '../domain/routing/provider.js';
 import type { SubscriptionStatus } from '../domain/subscription/status.js';
 import type { Principal } from '../modules/api-keys/principal.js';
 import type { Route } from '../modules/providers/routes.js';
 import type { Decision } from '../modules/records/call-record.js';
+import type { Routing } from '../modules/routing/routing-request.js';
 import type { Payload } from './body/payload.js';
 import type { RequestFacts } from './body/request-facts.js';
 import type { Refusal } from './gateway-error.js';
@@ -39,15 +42,34 @@ export interface Admitted extends Authenticated {
   /** Null where the body is relayed as a stream. */
   readonly payload: Payload | null;
   readonly facts: RequestFacts | null;
+  /** As the client named it, `shunt/auto` included. */
   readonly model: string | null;
+  /** The model that this stands for: itself, or for `shunt/auto` the project's default model. It is the baseline. */
+  readonly requested: string | null;
+  /** `x-shunt-model`: exactly this one is to serve. */
+  readonly override: string | null;
   readonly streamed: boolean;
 }
 
 /** It is decided what is sent where. */
 export interface Planned extends Admitted {
   readonly decision: Decision;
-  readonly servedModel: string | null;
+  /** What the router decided, and from what; null where it has no say. */
+  readonly routing: Routing | null;
+  readonly attempt: Attempt;
+  /** Where it goes next, should that fail before its first byte; none outside the statuses that route. */
+  readonly fallbacks: readonly Target[];
+}
+
+/** One way of carrying a call out: a model, and what is sent to its provider. The body waits in the payload. */
+export interface Attempt {
+  /** 0 is what was decided; further ones are fallbacks. */
+  readonly number: number;
+  readonly provider: Provider;
+  readonly model: string | null;
   readonly upstream: Upstream;
+  /** Below `Upstream.basePath`, with its query. */
+  readonly path: string;
   /** Name, value, name, value: as undici takes them. */
   readonly headers: string[];
   /** Usage was asked for on the client's behalf, and is taken out of the answer again. */

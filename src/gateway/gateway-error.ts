@@ -56,6 +56,15 @@ export const ERRORS = {
   invalid_utf8: [400, 'The request body is not valid UTF-8.'],
   invalid_json: [400, 'The request body is not a JSON object.'],
   body_too_deep: [400, 'The request body is nested too deeply.'],
+  default_model_missing: [
+    400,
+    'shunt/auto needs a default model: an owner or admin sets it in the settings of the project.',
+  ],
+  override_invalid: [400, 'x-shunt-model is not the name of a model.'],
+  model_not_replaceable: [
+    400,
+    'The model cannot be replaced: the request does not name it exactly once.',
+  ],
   model_missing: [400, 'The request body does not name a model.'],
   upstream_connect_timeout: [504, 'The provider could not be reached in time.'],
   upstream_first_byte_timeout: [504, 'The provider did not begin to answer in time.'],

@@ -1,4 +1,6 @@
+import type { FailureClass } from '../domain/failure/failure-class.js';
 import type { Provider } from '../domain/routing/provider.js';
+import type { Exclusion } from '../domain/savings/ledger-entry.js';
 import type { Outcome } from '../modules/records/call-record.js';
 import type { Metrics } from '../platform/telemetry/metrics.js';
 import type { ErrorCode } from './gateway-error.js';
@@ -8,6 +10,9 @@ export class GatewayMetrics {
   private readonly calls;
   private readonly metering;
   private readonly errors;
+  private readonly exclusions;
+  private readonly fallbacks;
+  private readonly doubts;
 
   constructor(metrics: Metrics) {
     this.calls = metrics.counter('shunt_calls_total', 'Calls that ended, by outcome', [
@@ -23,6 +28,32 @@ export class GatewayMetrics {
       'provider',
       'code',
     ]);
+    this.exclusions = metrics.counter(
+      'shunt_calls_excluded_total',
+      'Calls of routing organizations without savings in the ledger, by reason',
+      ['reason'],
+    );
+    this.fallbacks = metrics.counter(
+      'shunt_attempts_failed_total',
+      'Attempts that were given up for another before their first byte, by class of failure',
+      ['provider', 'failure'],
+    );
+    this.doubts = metrics.counter(
+      'shunt_routing_errors_total',
+      'Calls whose routing failed inside the gateway; they went where they were asked to go',
+    );
+  }
+
+  excluded(reason: Exclusion): void {
+    this.exclusions.inc({ reason });
+  }
+
+  fellBack(provider: Provider, failure: FailureClass): void {
+    this.fallbacks.inc({ provider, failure });
+  }
+
+  undecided(): void {
+    this.doubts.inc();
   }
 
   ended(provider: Provider, outcome: Outcome, metering: string): void {

@@ -6,6 +6,7 @@ import type { CallAccountant } from './call-accountant.js';
 import type { BodyBudget } from './body/payload.js';
 import { Refusal } from './gateway-error.js';
 import { admit } from './stages/admit.js';
+import { FallbackChain } from './stages/fallback.js';
 import { forward, type UpstreamLimits } from './stages/forward.js';
 import { plan, type PlanContext } from './stages/plan.js';
 import { arrive } from './stages/recognise.js';
@@ -13,7 +14,7 @@ import { refuse } from './stages/refuse.js';
 import { Relay, type Settlement } from './stages/relay.js';
 
 /** What the pipeline needs of the rest of the system. */
-export interface GatewayContext extends PlanContext {
+export interface GatewayContext extends Omit<PlanContext, 'undecided'> {
   findPrincipal(token: string): Authentication | Promise<Authentication>;
   takePermit(principal: Principal): Permit | Promise<Permit>;
   readonly accountant: CallAccountant;
@@ -23,11 +24,18 @@ export interface GatewayContext extends PlanContext {
 
 /**
  * The story of a request:
- * authenticate -> limit -> policy -> plan -> forward -> relay -> meter -> record.
+ * authenticate -> limit -> policy -> plan -> forward (again, where a routed attempt fails) -> relay -> meter -> record.
  * Nothing in it waits for a database, but the first call of a key that is not in memory yet.
  */
 export class GatewayPipeline {
-  constructor(private readonly context: GatewayContext) {}
+  private readonly planning: PlanContext;
+
+  constructor(private readonly context: GatewayContext) {
+    this.planning = {
+      ...context,
+      undecided: (call, error) => context.accountant.undecided(call, error),
+    };
+  }
 
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const arrival = arrive(req, res);
@@ -52,7 +60,8 @@ export class GatewayPipeline {
     const admitted = await admit(caller, this.context.bodies);
     if (admitted instanceof Refusal) return this.refuseCall(caller, admitted);
 
-    const planned = plan(admitted, this.context);
+    const plans = plan(admitted, this.planning);
+    const planned = plans instanceof Promise ? await plans : plans;
     accountant.started(planned, () => this.send(planned));
   }
 
@@ -71,12 +80,28 @@ export class GatewayPipeline {
     // The client may have gone while its key was looked up: nobody would be told again.
     if (planned.res.destroyed) return relay.clientClosed();
     try {
-      forward(planned, relay, limits);
+      if (planned.fallbacks.length > 0) return this.tryInTurn(planned, relay);
+      accountant.begun(planned, planned.attempt);
+      forward(planned, planned.attempt, relay, limits);
     } catch (error) {
       accountant.crashed(planned, error);
       relay.unsent();
     }
     accountant.sent(planned);
+  }
+
+  private tryInTurn(planned: Planned, relay: Relay): void {
+    const { accountant, limits } = this.context;
+    new FallbackChain(planned, relay, {
+      limits,
+      context: this.context,
+      mayGoOn: () => this.context.mayRoute(planned.principal.standing),
+      begun: (attempt) => accountant.begun(planned, attempt),
+      failed: (failed) => accountant.attemptFailed(planned, failed),
+      // The body is needed until then.
+      decided: () => accountant.sent(planned),
+      fault: (error) => accountant.crashed(planned, error),
+    }).start();
   }
 
   /** Where the provider gave no answer, the client gets Shunt's. */

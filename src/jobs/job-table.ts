@@ -1,5 +1,6 @@
 import type { AccountSweeper } from '../modules/accounts/account-sweeper.js';
 import type { BillingService } from '../modules/billing/billing.service.js';
+import type { LedgerSealer } from '../modules/ledger/ledger-sealer.js';
 import type { DeletionService } from '../modules/leaving/deletion.service.js';
 import type { MailSender } from '../modules/mail/mail-sender.js';
 import type { ObservationFunnel } from '../modules/observation/observation-funnel.js';
@@ -23,6 +24,7 @@ export interface JobServices {
   readonly deletions: Pick<DeletionService, 'eraseDue'>;
   readonly billing: Pick<BillingService, 'reconcile'>;
   readonly observationFunnel: Pick<ObservationFunnel, 'runDue'>;
+  readonly ledgerSealer: Pick<LedgerSealer, 'sealDue'>;
 }
 
 /** Intervals that a test may shorten. */
@@ -42,7 +44,7 @@ export const JOB_INTERVALS: JobIntervals = {
 
 /** Everything that happens without being asked for. A new job is a new line. */
 export function jobTable(services: JobServices, intervals: JobIntervals): readonly Job[] {
-  const { mail, accountSweeper, deletions, billing, observationFunnel } = services;
+  const { mail, accountSweeper, deletions, billing, observationFunnel, ledgerSealer } = services;
   return [
     {
       name: 'mail',
@@ -73,6 +75,12 @@ export function jobTable(services: JobServices, intervals: JobIntervals): readon
       schedule: { everyMs: HOUR_MS },
       limitMs: HOUR_MS,
       run: () => deletions.eraseDue(),
+    },
+    {
+      name: 'ledger_seal',
+      schedule: { everyMs: MINUTE_MS },
+      limitMs: 5 * MINUTE_MS,
+      run: (signal) => ledgerSealer.sealDue(signal),
     },
     {
       name: 'accounts_sweep',

@@ -38,4 +38,17 @@ describe('request bodies in memory', () => {
     expect(payload).toMatchObject({ rawBytes: 1_000, plainBytes: 1_000 });
     expect(budget.open().grow(990)).toBe(true);
   });
+
+  it('are sent again as they came, or changed, for as long as that may be wanted', () => {
+    const came = Buffer.from('came');
+    const payload = new Payload(came, came, new BodyBudget(1_000).open());
+    payload.retain();
+    payload.replace(Buffer.from('changed'));
+    expect(payload.takeToSend()?.toString()).toBe('changed');
+    payload.replace(null);
+    expect(payload.takeToSend()).toBe(came);
+    payload.lookedAt(10);
+    payload.replace(null);
+    expect(payload.takeToSend()).toBeNull();
+  });
 });

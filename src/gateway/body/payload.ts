@@ -3,9 +3,11 @@
  * until it was looked at, a head of it until the call has ended, for an estimate of its tokens.
  */
 export class Payload {
-  /** As it came, compressed or not. */
+  /** As it came, compressed or not; only for as long as it may have to be sent again. */
+  private came: Buffer | null;
   private sent: Buffer | null;
   private kept: Buffer;
+  private retained = false;
   readonly rawBytes: number;
   /** Of the inflated body. */
   readonly plainBytes: number;
@@ -16,6 +18,7 @@ export class Payload {
     plain: Buffer,
     private readonly hold: BodyHold,
   ) {
+    this.came = raw;
     this.sent = raw;
     this.kept = plain;
     this.rawBytes = raw.length;
@@ -27,21 +30,28 @@ export class Payload {
     return this.kept;
   }
 
-  /** What goes to the provider in the place of the bytes that came. */
-  replace(bytes: Buffer): void {
-    this.sent = bytes;
+  /** What goes to the provider next: these bytes, or those that came. */
+  replace(bytes: Buffer | null): void {
+    this.sent = bytes ?? this.came;
   }
 
-  /** Gives the bytes to send, and lets go of them. */
+  /** It may have to be sent more than once. */
+  retain(): void {
+    this.retained = true;
+  }
+
+  /** Gives the bytes to send, and lets go of them unless they are retained. */
   takeToSend(): Buffer | null {
     const bytes = this.sent;
     this.sent = null;
+    if (!this.retained) this.came = null;
     return bytes;
   }
 
   /** The body was looked at: from here on its head will do. */
   lookedAt(headBytesMax: number): void {
     this.sent = null;
+    this.came = null;
     if (this.kept.length > headBytesMax)
       this.kept = Buffer.from(this.kept.subarray(0, headBytesMax));
     this.hold.shrinkTo(this.kept.length);

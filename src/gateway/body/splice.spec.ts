@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readRequestFacts } from './request-facts.js';
-import { inject, spliceModel, spliceModelInPath } from './splice.js';
+import { inject, spliceModel, spliceModelInPath, rewritten } from './splice.js';
 
 function factsOf(body: string | Buffer) {
   const result = readRequestFacts(Buffer.from(body), 'openai_chat');
@@ -97,5 +97,26 @@ describe('asking for usage', () => {
       'anthropic_messages',
     );
     expect(result.ok && result.facts).toMatchObject({ streamed: true, injection: null });
+  });
+});
+
+describe('another model, and asking for usage', () => {
+  it.each([
+    [
+      '{"model":"dear","stream":true}',
+      '{"model":"cheaper","stream":true,"stream_options":{"include_usage":true}}',
+    ],
+    [
+      '{"stream_options":{"x":1},"stream":true,"model":"dear"}',
+      '{"stream_options":{"include_usage":true,"x":1},"stream":true,"model":"cheaper"}',
+    ],
+  ])('change %s in both places, whichever comes first', (body, expected) => {
+    const { modelSpan, injection } = factsOf(body);
+    const model = { span: modelSpan!, name: 'cheaper' };
+    expect(rewritten(Buffer.from(body), model, injection)?.toString()).toBe(expected);
+  });
+
+  it('leave a body alone where neither is wanted', () => {
+    expect(rewritten(Buffer.from('{"model":"dear"}'), null, null)).toBeNull();
   });
 });

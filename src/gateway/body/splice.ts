@@ -18,6 +18,20 @@ export function inject(body: Buffer, { at, added }: Injection): Buffer {
   return Buffer.concat([body.subarray(0, at), added, body.subarray(at)]);
 }
 
+/** Both changes at once, or the one of them that there is; null where there is none. */
+export function rewritten(
+  body: Buffer,
+  model: { readonly span: Span; readonly name: string } | null,
+  injection: Injection | null,
+): Buffer | null {
+  if (model === null) return injection === null ? null : inject(body, injection);
+  if (injection === null) return spliceModel(body, model.span, model.name);
+  // The later place first, so that the earlier one stays where it is.
+  return injection.at >= model.span.end
+    ? spliceModel(inject(body, injection), model.span, model.name)
+    : inject(spliceModel(body, model.span, model.name), injection);
+}
+
 /** The body with another model name in the place of its own; every other byte is as it came. */
 export function spliceModel(body: Buffer, model: Span, name: string): Buffer {
   const spelled = Buffer.from(JSON.stringify(name));
@@ -27,7 +41,7 @@ export function spliceModel(body: Buffer, model: Span, name: string): Buffer {
 /** A Google path with another model name in the place of its own. */
 export function spliceModelInPath(path: string, name: string): string {
   return path.replace(
-    /(\/models\/)[^/:]+/,
+    /(\/models\/)(?:shunt\/auto|[^/:]+)/,
     (_match, prefix: string) => prefix + encodeURIComponent(name),
   );
 }

@@ -1,11 +1,13 @@
 import { modelAllowed, providerAllowed } from '../../domain/policy/allow-lists.js';
 import { pathAllowed } from '../../domain/policy/relay-paths.js';
+import type { Provider } from '../../domain/routing/provider.js';
 import type { Principal } from '../../modules/api-keys/principal.js';
 import type { Admitted, Authenticated } from '../call.js';
 import { Payload, type BodyBudget } from '../body/payload.js';
 import { readRequestFacts, type RequestFacts } from '../body/request-facts.js';
 import { Refusal } from '../gateway-error.js';
 import { BODY_BYTES_MAX, declaredLength, readBody } from './read-body.js';
+import { readModels, type Models } from './read-models.js';
 
 /** Policy, before anything is forwarded: what an owner, admin or operator has switched off, or not allowed. */
 export async function admit(call: Authenticated, budget: BodyBudget): Promise<Admitted | Refusal> {
@@ -14,7 +16,16 @@ export async function admit(call: Authenticated, budget: BodyBudget): Promise<Ad
   const limit = call.principal.bodyLimitBytes ?? BODY_BYTES_MAX;
   if (!mustRead(call)) {
     if (declaredLength(call.req) > limit) return new Refusal('body_too_large');
-    return { ...call, payload: null, facts: null, model: call.route.pathModel, streamed: false };
+    const model = call.route.pathModel;
+    return {
+      ...call,
+      payload: null,
+      facts: null,
+      model,
+      requested: model,
+      override: null,
+      streamed: false,
+    };
   }
   const hold = budget.open();
   call.res.once('close', () => hold.close());
@@ -22,12 +33,14 @@ export async function admit(call: Authenticated, budget: BodyBudget): Promise<Ad
   if (read instanceof Refusal) return read;
   const facts = readRequestFacts(read.plain, call.route.format);
   if (!facts.ok) return new Refusal(facts.reason === 'too_deep' ? 'body_too_deep' : 'invalid_json');
+  const models = readModels(call, facts.facts);
+  if (models instanceof Refusal) return models;
   return (
-    refuseByModel(call, facts.facts) ?? {
+    refuseByModel(call, facts.facts, models) ?? {
       ...call,
+      ...models,
       payload: new Payload(read.raw, read.plain, hold),
       facts: facts.facts,
-      model: call.route.pathModel ?? facts.facts.model,
       streamed: facts.facts.streamed || call.route.upstreamPath.endsWith(':streamGenerateContent'),
     }
   );
@@ -53,10 +66,7 @@ function refuseByRoute({ principal, route, req }: Authenticated): Refusal | null
       return new Refusal('path_not_allowed');
     }
   }
-  if (principal.providerKeys[provider] === undefined && !principal.sandbox) {
-    return new Refusal('provider_key_missing');
-  }
-  return null;
+  return hasKey(principal, provider) ? null : new Refusal('provider_key_missing');
 }
 
 /** Relayed bodies stream through unread, unless a model allow-list has to know what they name. */
@@ -70,19 +80,36 @@ function mustRead({ principal, route, req }: Authenticated): boolean {
   );
 }
 
-function refuseByModel({ principal, route }: Authenticated, facts: RequestFacts): Refusal | null {
-  const model = route.pathModel ?? facts.model;
+function refuseByModel(
+  { principal, route }: Authenticated,
+  facts: RequestFacts,
+  { requested, override }: Models,
+): Refusal | null {
   if (!hasModelList(principal)) {
-    return model === null && route.needsModel ? new Refusal('model_missing') : null;
+    return requested === null && route.needsModel ? new Refusal('model_missing') : null;
   }
   if (route.pathModel === null && (!route.bodyNamesModel || facts.modelAmbiguous)) {
     return new Refusal('model_unreadable');
   }
-  if (model === null) return new Refusal(route.needsModel ? 'model_missing' : 'model_unreadable');
+  if (requested === null) {
+    return new Refusal(route.needsModel ? 'model_missing' : 'model_unreadable');
+  }
+  const mayServe =
+    isModelAllowed(principal, route.provider, requested) &&
+    (override === null || isModelAllowed(principal, route.provider, override));
+  return mayServe ? null : new Refusal('model_not_allowed');
+}
+
+/** What both the organization and the project let a call go to, whoever chose it. */
+export function isModelAllowed(principal: Principal, provider: Provider, model: string): boolean {
   // Google's OpenAI-compatible endpoint takes both `gemini-x` and `models/gemini-x`.
-  const name = route.provider === 'google' ? model.replace(/^models\//, '') : model;
-  const allowed = modelAllowed(principal.orgAllow, principal.projectAllow, route.provider, name);
-  return allowed ? null : new Refusal('model_not_allowed');
+  const name = provider === 'google' ? model.replace(/^models\//, '') : model;
+  return modelAllowed(principal.orgAllow, principal.projectAllow, provider, name);
+}
+
+/** The sandbox answers for every provider. */
+export function hasKey(principal: Principal, provider: Provider): boolean {
+  return principal.providerKeys[provider] !== undefined || principal.sandbox;
 }
 
 function hasModelList(principal: Principal): boolean {

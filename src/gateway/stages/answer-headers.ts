@@ -1,4 +1,5 @@
-import type { Planned } from '../call.js';
+import type { Decision } from '../../modules/records/call-record.js';
+import type { Admitted, Attempt } from '../call.js';
 import { connectionNames, HOP_BY_HOP } from './hop-by-hop.js';
 
 /** On every response, relayed ones too. */
@@ -44,21 +45,30 @@ export function relayedHeaders(
   return headers;
 }
 
+/** What answers a call. */
+export interface Answering {
+  readonly attempt: Attempt;
+  readonly decision: Decision;
+  readonly synthetic: boolean;
+}
+
 /** What Shunt says of the call. */
-export function answerHeaders(call: Planned, synthetic: boolean): string[] {
+export function answerHeaders(
+  call: Admitted,
+  { attempt, decision, synthetic }: Answering,
+): string[] {
   const headers = [
     ...SECURITY_HEADERS,
     'x-shunt-request-id',
     call.requestId,
     'x-shunt-decision',
-    call.decision,
+    decision,
     'x-shunt-mode',
     call.mode,
   ];
   if (synthetic) headers.push('x-shunt-synthetic', 'true');
   if (call.model !== null) headers.push('x-shunt-requested-model', headerValue(call.model));
-  if (call.servedModel !== null)
-    headers.push('x-shunt-served-model', headerValue(call.servedModel));
+  if (attempt.model !== null) headers.push('x-shunt-served-model', headerValue(attempt.model));
   return headers;
 }
 

@@ -22,7 +22,7 @@ export function meter(call: Planned, settlement: Settlement): Metering {
   if (FREE.has(route.operation) || isRead) return { kind: 'not_applicable' };
   const isCut = wasCut(call, settlement);
   if (findings !== null && findings.usageEvents.length > 0) {
-    const report = readUsage(route.format, route.provider, findings.usageEvents);
+    const report = readUsage(route.format, settlement.attempt.provider, findings.usageEvents);
     if (report !== null) {
       return { kind: isCut && isRunning(route.format) ? 'estimated' : 'reported', report };
     }

@@ -1,86 +1,111 @@
-import type { Provider } from '../../domain/routing/provider.js';
 import { routesIn } from '../../domain/subscription/status.js';
-import type { Principal } from '../../modules/api-keys/principal.js';
+import type { Target } from '../../domain/routing/decision.js';
+import { sight } from '../../modules/classifier/sighting.js';
 import type { Standing } from '../../modules/api-keys/standing.js';
+import type { WireFormat } from '../../modules/providers/wire-format.js';
 import type { Decision } from '../../modules/records/call-record.js';
-import type { Admitted, Planned, Upstream } from '../call.js';
-import { inject } from '../body/splice.js';
-import { connectionNames, HOP_BY_HOP } from './hop-by-hop.js';
+import type { Router } from '../../modules/routing/router.js';
+import type { Routing, RoutingRequest } from '../../modules/routing/routing-request.js';
+import { clippedView } from '../body/clipped-view.js';
+import type { Admitted, Planned } from '../call.js';
+import { MODEL_NAME } from './read-models.js';
+import { mayServe, prepareAttempt, type AttemptContext } from './prepare-attempt.js';
 
 /** What `plan` needs to know of the outside. */
-export interface PlanContext {
-  upstreamOf(provider: Provider, sandbox: boolean): Upstream;
-  /** The provider key in the clear, for this request alone; null where there is none. */
-  openKey(principal: Principal, provider: Provider): string | null;
-  /** Asked once per call, as late as possible: false once a hold, a switch or the end of the lease has come. */
+export interface PlanContext extends AttemptContext {
+  /** Asked as late as possible: false once a hold, a switch or the end of the lease has come. */
   mayRoute(standing: Standing): boolean;
+  readonly router: Pick<Router, 'route'>;
+  /** A fault of Shunt's own in deciding: the call goes where it was asked to go. */
+  undecided(call: Admitted, error: unknown): void;
 }
 
-/** Decides what is sent where. As yet that is always what the client asked for. */
-export function plan(call: Admitted, context: PlanContext): Planned {
-  const { principal, route } = call;
-  const usesSandbox = principal.sandbox && principal.providerKeys[route.provider] === undefined;
-  const injection =
-    principal.strict || route.provider === 'groq' ? null : (call.facts?.injection ?? null);
-  const key = usesSandbox ? SANDBOX_KEY : context.openKey(principal, route.provider);
-  if (injection !== null) call.payload!.replace(inject(call.payload!.plain, injection));
+/** What the router has a say in: calls that a model answers. */
+const ROUTED_FORMATS: ReadonlySet<WireFormat> = new Set<WireFormat>([
+  'openai_chat',
+  'openai_responses',
+  'anthropic_messages',
+  'google_generate_content',
+]);
+
+/**
+ * Decides what is sent where. Where routing is off that is what the client asked for, and nothing more is looked at;
+ * a model that the client named in `x-shunt-model` is its own wish, and holds everywhere.
+ */
+export function plan(call: Admitted, context: PlanContext): Planned | Promise<Planned> {
+  if (!routesIn(call.mode) || !context.mayRoute(call.principal.standing)) {
+    return unrouted(call, 'passthrough', context);
+  }
+  const inDoubt = (error: unknown): Planned => {
+    context.undecided(call, error);
+    return unrouted(call, 'abstain', context);
+  };
+  try {
+    const request = routingRequestOf(call, context);
+    if (request === null) return unrouted(call, 'abstain', context);
+    const routing = context.router.route(request);
+    if (!(routing instanceof Promise)) return planned(call, routing, context);
+    return routing.then((found) => planned(call, found, context)).catch(inDoubt);
+  } catch (error) {
+    return inDoubt(error);
+  }
+}
+
+function unrouted(call: Admitted, decision: Decision, context: PlanContext): Planned {
+  const { override, requested, route } = call;
+  const destination = { provider: route.provider, model: override ?? requested };
   return {
     ...call,
-    decision: decide(call, context),
-    servedModel: call.model,
-    upstream: context.upstreamOf(route.provider, usesSandbox),
-    headers: forwardedHeaders(call, key ?? '', injection !== null),
-    injected: injection !== null,
+    decision: override === null ? decision : 'override',
+    routing: null,
+    attempt: prepareAttempt(call, destination, 0, context),
+    fallbacks: NO_FALLBACKS,
   };
 }
 
-/** Without evidence the router abstains: the requested model serves. It has a say only in a status that routes. */
-function decide({ mode, principal }: Admitted, context: PlanContext): Decision {
-  return routesIn(mode) && context.mayRoute(principal.standing) ? 'abstain' : 'passthrough';
+const NO_FALLBACKS: readonly Target[] = Object.freeze([]);
+
+function planned(call: Admitted, routing: Routing, context: PlanContext): Planned {
+  const { decision, target, fallbacks } = routing.decision;
+  const asked = routing.inputs.requested;
+  // The decision rests on the same lists. Should it ever not: what was asked for was admitted.
+  const destination = mayServe(call, target) ? target : asked;
+  const attempt = prepareAttempt(call, destination, 0, context);
+  if (fallbacks.length > 0) call.payload?.retain();
+  return {
+    ...call,
+    decision: destination === target ? decision : 'abstain',
+    routing,
+    attempt,
+    fallbacks,
+  };
 }
 
-/** The sandbox asks for a key, as the providers do, and takes any. */
-const SANDBOX_KEY = 'sandbox';
-
-/** What is between the client and Shunt alone. */
-const KEPT_BACK: ReadonlySet<string> = new Set([
-  ...HOP_BY_HOP,
-  'host',
-  'expect',
-  'content-length',
-  'authorization',
-  'x-api-key',
-  'x-goog-api-key',
-  'cookie',
-  'forwarded',
-  'x-real-ip',
-]);
-
-function forwardedHeaders(call: Admitted, key: string, injected: boolean): string[] {
-  const { rawHeaders } = call.req;
-  const named = connectionNames(call.req.headers.connection);
-  const headers: string[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]!.toLowerCase();
-    if (KEPT_BACK.has(name) || name.startsWith('x-shunt-') || name.startsWith('x-forwarded-'))
-      continue;
-    if (injected && (name === 'accept-encoding' || name === 'content-encoding')) continue;
-    if (named?.has(name)) continue;
-    headers.push(rawHeaders[i]!, rawHeaders[i + 1]!);
-  }
-  // The answer must be readable to be metered and to have the added usage taken out again.
-  if (injected) headers.push('accept-encoding', 'identity');
-  const length = call.payload === null ? call.req.headers['content-length'] : undefined;
-  if (length !== undefined) headers.push('content-length', length);
-  headers.push(...credential(call, key));
-  return headers;
+/** Null where there is nothing to be decided: no generation, or no model named. */
+function routingRequestOf(call: Admitted, context: PlanContext): RoutingRequest | null {
+  const { route, facts, payload, requested, principal, req } = call;
+  if (!ROUTED_FORMATS.has(route.format) || requested === null) return null;
+  // What does not look like a name is not kept, and an unkept decision could not be told from its record.
+  if (facts === null || payload === null || !MODEL_NAME.test(requested)) return null;
+  const body = clippedView(payload.plain, facts.scanned);
+  const { provider, format } = route;
+  return {
+    principal,
+    provider,
+    requested,
+    auto: call.model !== requested,
+    override: call.override,
+    isOff: isOff(req.headers['x-shunt-route']),
+    isReplaceable: route.pathModel !== null || !facts.modelAmbiguous,
+    headers: req.headers,
+    sighting: sight({ principal, provider, format, headers: req.headers, body }),
+    body,
+    bodyBytes: payload.plainBytes,
+    atMs: call.startedAtMs,
+    mayRoute: () => context.mayRoute(principal.standing),
+  };
 }
 
-/** The provider's key, in the place where the client's SDK put its own. */
-function credential(call: Admitted, key: string): [name: string, value: string] {
-  const { route, req } = call;
-  if (route.envelope === 'google') return ['x-goog-api-key', key];
-  if (route.provider === 'anthropic' && req.headers.authorization === undefined)
-    return ['x-api-key', key];
-  return ['authorization', `Bearer ${key}`];
+function isOff(header: string | string[] | undefined): boolean {
+  return typeof header === 'string' && header.trim().toLowerCase() === 'off';
 }

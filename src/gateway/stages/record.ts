@@ -3,9 +3,11 @@ import type { FailureClass } from '../../domain/failure/failure-class.js';
 import type { VersionedRating } from '../../modules/catalog/price-book.js';
 import type { CallRecord, Outcome, StartRecord } from '../../modules/records/call-record.js';
 import type { Shadow } from '../../modules/classifier/shadow.js';
-import type { Authenticated, Planned } from '../call.js';
+import type { Decision } from '../../modules/records/call-record.js';
+import type { Attempt, Authenticated, Planned } from '../call.js';
 import type { ErrorCode } from '../gateway-error.js';
 import type { Metering } from './meter.js';
+import type { Savings } from './savings.js';
 
 /** How a call ended, as far as its own answer goes. */
 export interface Ending {
@@ -20,6 +22,9 @@ export interface Ending {
   readonly timeToFirstByteMs: number | null;
   readonly latencyMs: number;
   readonly synthetic: boolean;
+  /** Whose answer it is; null where nothing was sent anywhere. */
+  readonly attempt: Attempt | null;
+  readonly decision: Decision;
 }
 
 /** What a call cost: served, and as it would have been routed. */
@@ -34,7 +39,8 @@ export function startRecord(call: Planned): StartRecord {
     requested_model: named(call.model),
     streamed: call.streamed,
     decision: call.decision,
-    synthetic: call.upstream.synthetic,
+    provider: call.attempt.provider,
+    synthetic: call.attempt.upstream.synthetic,
   };
 }
 
@@ -62,15 +68,22 @@ export function finalRecord(
   metering: Metering,
   ratings: Ratings,
   shadow: Shadow | null,
+  savings: Savings | null,
 ): CallRecord {
+  const { routing } = call;
   return {
     ...startRecord(call),
     ...endingColumns(call, ending),
     ...meteringColumns(call, ending, metering),
-    ...ratingColumns(metering, ratings),
+    ...ratingColumns(metering, ratings, savings),
     ...shadowColumns(shadow, metering, ratings.projected),
     revision: 1,
+    // Of another provider, where the call went there: cost and usage are that one's.
+    provider: ending.attempt?.provider ?? call.route.provider,
+    decision: ending.decision,
     synthetic: ending.synthetic,
+    routing: routing === null ? null : { inputs: routing.inputs, decision: routing.decision },
+    ledger: savings?.entries ?? [],
   };
 }
 
@@ -141,7 +154,7 @@ function meteringColumns(call: Planned, ending: Ending, metering: Metering) {
   return {
     metering: metering.kind,
     unmetered_reason: null,
-    served_model: named(report.answeringModel ?? call.servedModel),
+    served_model: named(report.answeringModel ?? ending.attempt?.model ?? null),
     usage: usageToRecord(report.usage),
     service_tier: named(report.serviceTier),
     speed: named(report.speed),
@@ -150,7 +163,7 @@ function meteringColumns(call: Planned, ending: Ending, metering: Metering) {
   };
 }
 
-function ratingColumns(metering: Metering, { served }: Ratings) {
+function ratingColumns(metering: Metering, { served }: Ratings, savings: Savings | null) {
   if (served === null || (metering.kind !== 'reported' && metering.kind !== 'estimated')) {
     return {
       ...UNPRICED,
@@ -174,8 +187,8 @@ function ratingColumns(metering: Metering, { served }: Ratings) {
     price_version: served.priceVersion,
     frozen_prices: pricesToRecord(served.frozen),
     cost_nano_usd: cost,
-    // Passed through, a call is its own baseline.
-    baseline_cost_nano_usd: cost,
+    // Where the requested model served, or nothing is claimed, a call is its own baseline.
+    baseline_cost_nano_usd: savings?.baselineNanoUsd ?? cost,
   };
 }
 

@@ -3,10 +3,11 @@ import type { Dispatcher } from 'undici';
 import type { AnswerFindings, AnswerReader } from '../answer/answer-reader.js';
 import { chooseReader } from '../answer/choose-reader.js';
 import { GuardedReader } from '../answer/guarded-reader.js';
-import type { Planned } from '../call.js';
+import type { Attempt, Planned } from '../call.js';
 import { errorEvent, type ErrorCode } from '../gateway-error.js';
 import { answerHeaders, relayedHeaders } from './answer-headers.js';
-import type { Outcome } from '../../modules/records/call-record.js';
+import type { Decision, Outcome } from '../../modules/records/call-record.js';
+import type { FailedAttempt, UpstreamHeaders } from './failed-attempt.js';
 
 /** How an answer ended; given once per call. */
 export interface Settlement {
@@ -22,7 +23,16 @@ export interface Settlement {
   readonly firstByteAt: number | null;
   readonly responseBytes: number;
   readonly synthetic: boolean;
+  /** Whose answer it is: the one decided on, or a fallback. */
+  readonly attempt: Attempt;
+  readonly decision: Decision;
+  /** Those before it, in their order. */
+  readonly failed: readonly FailedAttempt[];
+  /** The provider's, where it answered. */
+  readonly headers: UpstreamHeaders;
 }
+
+const NO_HEADERS: UpstreamHeaders = Object.freeze({});
 
 /** What a relay tells, and asks, the rest of the gateway. */
 export interface RelayEvents {
@@ -51,6 +61,10 @@ export class Relay implements Dispatcher.DispatchHandler {
   private status: number | null = null;
   private upstreamRequestId: string | null = null;
   private synthetic: boolean;
+  private attempt: Attempt;
+  private decision: Decision;
+  private headers: UpstreamHeaders = NO_HEADERS;
+  private readonly failed: FailedAttempt[] = [];
   private isEventStream = false;
   private firstByteAt: number | null = null;
   private responseBytes = 0;
@@ -65,9 +79,25 @@ export class Relay implements Dispatcher.DispatchHandler {
     private readonly call: Planned,
     private readonly events: RelayEvents,
   ) {
-    this.synthetic = call.upstream.synthetic;
+    this.attempt = call.attempt;
+    this.decision = call.decision;
+    this.synthetic = call.attempt.upstream.synthetic;
     call.res.once('close', () => this.clientClosed());
     call.res.on('drain', () => this.clientReads());
+  }
+
+  /** The attempt before came to nothing, and nothing of it reached the client: this one answers instead. */
+  serveInstead(attempt: Attempt, failed: FailedAttempt): void {
+    this.failed.push(failed);
+    this.attempt = attempt;
+    this.decision = 'fallback';
+    this.synthetic = attempt.upstream.synthetic;
+    this.controller = null;
+  }
+
+  /** Nothing that comes now would reach anybody. */
+  get isSettled(): boolean {
+    return this.settled;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -78,7 +108,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   onResponseStart(
     controller: Dispatcher.DispatchController,
     status: number,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
+    headers: UpstreamHeaders,
   ): void {
     if (status < 200 || this.settled) return;
     try {
@@ -94,10 +124,11 @@ export class Relay implements Dispatcher.DispatchHandler {
   private begin(
     controller: Dispatcher.DispatchController,
     status: number,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
+    headers: UpstreamHeaders,
   ): void {
-    const { call } = this;
+    const { call, attempt, decision } = this;
     this.status = status;
+    this.headers = headers;
     this.upstreamRequestId = text(headers['x-request-id'] ?? headers['request-id']);
     this.synthetic ||= headers['x-shunt-sandbox'] !== undefined;
     const contentType = text(headers['content-type']) ?? '';
@@ -105,13 +136,13 @@ export class Relay implements Dispatcher.DispatchHandler {
     const contentEncoding = text(headers['content-encoding']);
     const answer = { status, contentType, contentEncoding };
     const onFault = (error: unknown): void => this.events.fault(error);
-    const reader = chooseReader(call.route.format, call.injected, answer, onFault);
+    const reader = chooseReader(call.route.format, attempt.injected, answer, onFault);
     this.reader = new GuardedReader(reader, onFault);
     this.bytesToCome = Number(headers['content-length'] ?? Number.NaN);
-    const shortened = this.isEventStream && call.injected;
+    const shortened = this.isEventStream && attempt.injected;
     call.res.writeHead(status, [
       ...relayedHeaders(controller.rawHeaders, headers.connection, shortened),
-      ...answerHeaders(call, this.synthetic),
+      ...answerHeaders(call, { attempt, decision, synthetic: this.synthetic }),
     ]);
     // A stream's first event may be long in coming; its headers need not wait for it.
     if (this.isEventStream) setImmediate(() => this.flushHeaders());
@@ -218,11 +249,15 @@ export class Relay implements Dispatcher.DispatchHandler {
       errorCode,
       findings,
       reader: this.reader,
-      sent: this.controller !== null,
+      sent: this.controller !== null || this.failed.length > 0,
       upstreamRequestId: this.upstreamRequestId,
       firstByteAt: this.firstByteAt,
       responseBytes: this.responseBytes,
       synthetic: this.synthetic,
+      attempt: this.attempt,
+      decision: this.decision,
+      failed: this.failed,
+      headers: this.headers,
     };
     this.events.settled(settlement, () => this.release(outcome, errorCode));
   }

@@ -1,5 +1,6 @@
 import { createSecretKey } from 'node:crypto';
 import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
+import type { Target } from '../../domain/routing/decision.js';
 import type { Provider } from '../../domain/routing/provider.js';
 import type { SubscriptionStatus } from '../../domain/subscription/status.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
@@ -7,7 +8,7 @@ import { negotiatedPricesOf, type NegotiatedRow } from '../catalog/negotiated-pr
 import { hashKeyAad } from '../organizations/hash-key.js';
 import type { RetentionClass } from '../records/call-record.js';
 import type { AllowList } from '../../domain/policy/allow-lists.js';
-import type { Authentication, Principal, SealedProviderKey } from './principal.js';
+import type { Authentication, Principal, RoutingSettings, SealedProviderKey } from './principal.js';
 import type { Standings } from './standing.js';
 
 export const REVOKED: Authentication = Object.freeze({ kind: 'revoked' });
@@ -30,6 +31,7 @@ export interface PrincipalRow {
   readonly org_models: string[] | null;
   readonly is_first: boolean;
   readonly hash_key_sealed: Buffer | null;
+  readonly control_share_bp: number;
   readonly project_disabled: boolean;
   readonly strict: boolean;
   readonly default_model: string | null;
@@ -37,6 +39,10 @@ export interface PrincipalRow {
   readonly project_providers: Provider[] | null;
   readonly project_models: string[] | null;
   readonly allowed_paths: string[];
+  readonly cross_provider_opt_in: Provider[];
+  readonly fallback_models: readonly Target[];
+  readonly routing_opt_out: boolean;
+  readonly route_rules: readonly { id: string; route_class: string; targets: readonly Target[] }[];
   readonly provider_keys: readonly { id: string; provider: Provider; sealed: string }[];
   readonly negotiated_prices: readonly NegotiatedRow[];
 }
@@ -95,10 +101,25 @@ function principalOf(row: PrincipalRow, hashKeySealed: Buffer, terms: PrincipalT
     strict: row.strict,
     bodyLimitBytes: row.body_limit_bytes,
     defaultModel: row.default_model,
+    routing: routingSettings(row),
     providerKeys: Object.freeze(Object.fromEntries(row.provider_keys.map(sealedKey))),
     negotiatedPrices: negotiatedPrices(row.negotiated_prices),
     sandbox: row.is_first && !terms.production && row.provider_keys.length === 0,
     hashKey: createSecretKey(hashKey),
+  });
+}
+
+function routingSettings(row: PrincipalRow): RoutingSettings {
+  const rules = row.route_rules.map(
+    ({ id, route_class: routeClass, targets }) =>
+      [routeClass, Object.freeze({ id, targets })] as const,
+  );
+  return Object.freeze({
+    rules: new Map(rules),
+    crossProviderOptIn: Object.freeze(row.cross_provider_opt_in),
+    fallbackModels: Object.freeze(row.fallback_models),
+    optOut: row.routing_opt_out,
+    controlShareBp: row.control_share_bp,
   });
 }
 

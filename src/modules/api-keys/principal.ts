@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { NegotiatedPrices } from '../../domain/pricing/negotiated-prices.js';
 import type { AllowList } from '../../domain/policy/allow-lists.js';
+import type { Target } from '../../domain/routing/decision.js';
 import type { Provider } from '../../domain/routing/provider.js';
 import type { RetentionClass } from '../records/call-record.js';
 import type { Standing } from './standing.js';
@@ -10,6 +11,24 @@ export interface SealedProviderKey {
   readonly id: string;
   readonly provider: Provider;
   readonly sealed: Buffer;
+}
+
+/** A rule that an owner or admin set by hand, in the form that a call looks it up in. */
+export interface RouteRule {
+  readonly id: string;
+  /** In the order of preference. */
+  readonly targets: readonly Target[];
+}
+
+/** What people set about routing for the calls of a key. */
+export interface RoutingSettings {
+  /** By route class; `*` is for every class without a rule of its own. */
+  readonly rules: ReadonlyMap<string, RouteRule>;
+  readonly crossProviderOptIn: readonly Provider[];
+  readonly fallbackModels: readonly Target[];
+  readonly optOut: boolean;
+  /** Sessions that keep the requested model; hundredths of a percent. */
+  readonly controlShareBp: number;
 }
 
 /**
@@ -34,6 +53,7 @@ export interface Principal {
   readonly strict: boolean;
   readonly bodyLimitBytes: number | null;
   readonly defaultModel: string | null;
+  readonly routing: RoutingSettings;
   readonly providerKeys: Readonly<Partial<Record<Provider, SealedProviderKey>>>;
   /** The organization's agreements that can still price a call, of any model and day; at most 1,000. */
   readonly negotiatedPrices: readonly NegotiatedPrices[];

@@ -47,6 +47,13 @@ function rowOf(n: number): PrincipalRow {
       { id, provider: 'openai', sealed },
       { id, provider: 'anthropic', sealed },
     ],
+    control_share_bp: 200,
+    cross_provider_opt_in: ['groq'],
+    fallback_models: [{ provider: 'openai', model: 'gpt-6-luna' }],
+    routing_opt_out: false,
+    route_rules: [
+      { id: 'r', route_class: '*', targets: [{ provider: 'openai', model: 'gpt-6-luna' }] },
+    ],
     negotiated_prices: [],
   };
 }
@@ -110,7 +117,7 @@ test('a file that was cut, altered or put together from two is not used', async 
 });
 
 function lastLengthAt(bytes: Buffer): number {
-  let at = 'shunt-principals-1\n'.length + 16;
+  let at = 'shunt-principals-2\n'.length + 16;
   for (;;) {
     const next = at + 4 + bytes.readUInt32BE(at);
     if (next >= bytes.length) return at;

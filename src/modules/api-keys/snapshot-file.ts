@@ -11,7 +11,7 @@ export class SnapshotError extends Error {
 }
 
 const FILE = 'principals.snapshot';
-const MAGIC = 'shunt-principals-1\n';
+const MAGIC = 'shunt-principals-2\n';
 const ID_BYTES = 16;
 const LENGTH_BYTES = 4;
 /** A chunk is what is made in one turn of the event loop. */

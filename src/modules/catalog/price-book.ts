@@ -29,6 +29,14 @@ export interface RateRequest extends RatingTerms {
   readonly negotiated?: readonly NegotiatedPrices[];
 }
 
+export interface PricesRequest {
+  readonly provider: Provider;
+  readonly model: string;
+  readonly atMs: number;
+  /** The organization's agreements, of any model and date. */
+  readonly negotiated: readonly NegotiatedPrices[];
+}
+
 /** `priceVersion` names the list, and the agreement where one was laid over it. */
 export type VersionedRating = Rating & { readonly priceVersion: string };
 
@@ -67,6 +75,20 @@ export class PriceBook {
     }
     if (model === null) return this.#versioned(unpriceable('unknown_model'));
     return this.#versioned(rate(model.prices, atMs, usage, request));
+  }
+
+  /**
+   * What a model costs at an instant on the normal terms, with the organization's agreement where there is one; null
+   * where no price is known. For what a call is expected to cost; what it did cost, `rate` says.
+   */
+  pricesAt({ provider, model: name, atMs, negotiated }: PricesRequest): DatedPrices | null {
+    const model = this.#find(provider, name);
+    const names = model === null ? [name] : [model.id, name];
+    const agreement =
+      negotiated.length === 0 ? null : negotiatedAt(negotiated, provider, names, atMs);
+    if (agreement === null) return model === null ? null : entryAt(model.prices, atMs);
+    const terms = this.#catalog.terms[provider];
+    return entryAt(overlayNegotiated(model?.prices ?? null, agreement, atMs, terms), atMs);
   }
 
   /** The catalog's name of a model (snapshots and aliases resolved), or null where it has no price. */

@@ -105,15 +105,35 @@ export class ObservationFunnel {
       [this.#candidatesFrom, CANDIDATES_PER_RUN],
     );
     const ids = candidates.map(({ orgId }) => orgId);
-    const first = ids.length === 0 ? [] : await this.#firstCalls(ids);
+    const first = ids.length === 0 ? [] : await this.#firstCallsOfMany(ids);
     let started = 0;
-    for (const { orgId, atMs } of first) {
+    // Where one of them takes too long to read, each is asked for itself.
+    for (const orgId of first === null ? ids : []) {
+      if (signal?.aborted) return started;
+      started += await attempt(orgId, async () => {
+        const [call] = await this.#firstCalls([orgId]);
+        return call === undefined ? 0 : this.#start(orgId, call.atMs);
+      });
+    }
+    for (const { orgId, atMs } of first ?? []) {
       if (signal?.aborted) return started;
       started += await attempt(orgId, () => this.#start(orgId, atMs));
     }
     // Only now: those that a failed run did not come to are looked at again.
     this.#candidatesFrom = ids.length < CANDIDATES_PER_RUN ? NOBODY : (ids.at(-1) ?? NOBODY);
     return started;
+  }
+
+  /** Null where they cannot be read together, whoever of them it is. */
+  async #firstCallsOfMany(
+    ids: readonly string[],
+  ): Promise<{ orgId: string; atMs: number }[] | null> {
+    try {
+      return await this.#firstCalls(ids);
+    } catch (error) {
+      if (isAway(error)) throw error;
+      return null;
+    }
   }
 
   /** In a transaction, which the function scopes to one organization after the other. */

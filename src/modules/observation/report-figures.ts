@@ -1,4 +1,7 @@
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import { PriceBook } from '../catalog/price-book.js';
+import { alternativesFrom, type FindAlternative } from './report-alternatives.js';
+import { computeEvidence } from './report-evidence.js';
 import type { ReportFigures, ReportLine, ReportPeriod } from './report.js';
 
 /** Models and route classes that a report lists; its sums include the others. */
@@ -72,11 +75,14 @@ const GROUPS = `
    GROUP BY GROUPING SETS ((), (provider, requested_model), (route_class))
    ORDER BY count(*) DESC LIMIT ${GROUPS_PER_PART_MAX}`;
 
+const LIST_PRICES = alternativesFrom(() => new PriceBook());
+
 /** Adds up an organization's calls of a period, in a transaction that is scoped to it. Amounts stay integers. */
 export async function computeReport(
   q: Queryable,
   orgId: string,
   { fromMs, toMs }: ReportPeriod,
+  findAlternative: FindAlternative = LIST_PRICES,
 ): Promise<ComputedReport> {
   const sums = new Map<string, Sum>();
   const priceVersions = new Set<string>();
@@ -93,7 +99,7 @@ export async function computeReport(
   const { refused_calls, synthetic_calls, ...counts } = total?.counts ?? NOTHING;
   return {
     figures: {
-      version: 1,
+      version: 2,
       ...counts,
       ...amountsOf(total),
       projected_nano_usd: String((total?.spend ?? 0n) - (total?.savings ?? 0n)),
@@ -107,6 +113,7 @@ export async function computeReport(
         route_class: sum.group.route_class,
         ...lineOf(sum),
       })),
+      evidence: await computeEvidence(q, orgId, { fromMs, toMs }, findAlternative),
     },
     priceVersions: [...priceVersions].toSorted().slice(0, PRICE_VERSIONS_MAX),
   };

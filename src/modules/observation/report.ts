@@ -14,9 +14,7 @@ export interface ReportLine {
  * What a report says, as it is stored and shown. Savings are projections on the calls for which another model would
  * have been picked or kept, so `projected_nano_usd` is the spend of all priced calls less those savings.
  */
-export interface ReportFigures extends ReportLine {
-  /** Of this shape: a reader asks for it before it reads on. */
-  readonly version: 1;
+interface SharedFigures extends ReportLine {
   readonly metered_calls: number;
   /** Of the metered ones: their usage was estimated, not reported. */
   readonly estimated_calls: number;
@@ -32,6 +30,56 @@ export interface ReportFigures extends ReportLine {
   })[];
   readonly route_classes: readonly (ReportLine & { readonly route_class: string | null })[];
 }
+
+/** What would keep its model, and why; the spend is of the priced ones among them. */
+export interface StayLine {
+  readonly reason: string;
+  readonly calls: number;
+  readonly spend_nano_usd: string;
+}
+
+/** What evidence for a class would take, were its main model replaced by the cheapest of the same provider. */
+export interface EvidencePlanLine {
+  readonly method: string;
+  readonly provider: string;
+  readonly requested_model: string;
+  readonly candidate_model: string;
+  /** Answers to be judged; what asking the candidate for them costs; how long they take at the pace of the period. */
+  readonly labels: number;
+  readonly cost_nano_usd: string;
+  readonly days: number;
+  /** At most: some calls may use what the candidate lacks. */
+  readonly saving_per_30_days_nano_usd: string;
+}
+
+/** `rule`: the owner allowed it by hand; `none`: the class stays at what was asked for. */
+export interface EvidenceLine {
+  readonly project_id: string;
+  readonly route_class: string;
+  readonly calls: number;
+  readonly spend_nano_usd: string;
+  readonly evidence: 'none' | 'rule';
+  /** Null where there is evidence, or nothing cheaper is known. */
+  readonly plan: EvidencePlanLine | null;
+}
+
+export interface EvidenceFigures {
+  /** In basis points: how much may be lost, how sure one has to be, and what is expected. */
+  readonly goal: {
+    readonly tolerance_bp: number;
+    readonly confidence_bp: number;
+    readonly expected_loss_bp: number;
+  };
+  readonly classes: readonly EvidenceLine[];
+  readonly classes_left_out: number;
+  readonly stays: readonly StayLine[];
+  /** What kept candidates out of calls that stay, where the router was asked; a call may have several. */
+  readonly ineligible: readonly { readonly reason: string; readonly calls: number }[];
+}
+
+/** `version` is of the shape: a reader asks for it before it reads on. Version 1 was made until evidence was told of. */
+export type ReportFigures = SharedFigures &
+  ({ readonly version: 1 } | { readonly version: 2; readonly evidence: EvidenceFigures });
 
 export interface ReportPeriod {
   readonly fromMs: number;

@@ -27,6 +27,9 @@ const COLUMNS: Readonly<Record<keyof ProjectChanges, string>> = {
   allowedProviders: 'allowed_providers',
   allowedModels: 'allowed_models',
   allowedPaths: 'allowed_paths',
+  crossProviderOptIn: 'cross_provider_opt_in',
+  fallbackModels: 'fallback_models',
+  routingOptOut: 'routing_opt_out',
 };
 const FIELDS = Object.keys(COLUMNS) as (keyof ProjectChanges)[];
 const SELECTED = [
@@ -69,7 +72,7 @@ export class ProjectService {
         const sets = changed.map((field, index) => `${COLUMNS[field]} = $${index + 2}`);
         const [after] = await q.query<Project>(
           `UPDATE projects SET ${sets.join(', ')} WHERE id = $1 RETURNING ${SELECTED}`,
-          [projectId, ...changed.map((field) => changes[field])],
+          [projectId, ...changed.map((field) => valueOf(field, changes))],
         );
         await auditWithin(q, orgId, {
           actor,
@@ -113,7 +116,7 @@ export async function createProjectWithin(
   const places = columns.map((_, index) => `$${index + 1}`);
   const [row] = await q.query<Project>(
     `INSERT INTO projects (${columns.join(', ')}) VALUES (${places.join(', ')}) RETURNING ${SELECTED}`,
-    [orgId, randomUUID(), ...given.map((field) => fields[field])],
+    [orgId, randomUUID(), ...given.map((field) => valueOf(field, fields))],
   );
   if (!row) throw new Error('The project was not stored');
   await auditWithin(q, orgId, {
@@ -124,6 +127,12 @@ export async function createProjectWithin(
     details: { fields: given.map((field) => COLUMNS[field]) },
   });
   return row;
+}
+
+/** As a parameter: the driver would take a list for a Postgres array, which a jsonb column is not. */
+function valueOf(field: keyof ProjectChanges, changes: ProjectChanges): unknown {
+  const value = changes[field];
+  return field === 'fallbackModels' ? JSON.stringify(value) : value;
 }
 
 async function saved(work: Promise<Project | null>): Promise<SavedProject> {

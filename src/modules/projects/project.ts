@@ -1,3 +1,4 @@
+import type { Target } from '../../domain/routing/decision.js';
 import type { Provider } from '../../domain/routing/provider.js';
 
 /** An application of an organization. */
@@ -14,6 +15,12 @@ export interface Project {
   readonly allowedModels: readonly string[] | null;
   /** Relayed paths beyond the default ones, such as `openai:/files*`. */
   readonly allowedPaths: readonly string[];
+  /** Providers that calls may be moved to from another one. */
+  readonly crossProviderOptIn: readonly Provider[];
+  /** In the order in which they are tried when a model fails. */
+  readonly fallbackModels: readonly Target[];
+  /** Nothing of the project is routed. */
+  readonly routingOptOut: boolean;
   readonly createdAt: Date;
 }
 
@@ -27,4 +34,7 @@ export interface ProjectChanges {
   readonly allowedProviders?: readonly Provider[] | null;
   readonly allowedModels?: readonly string[] | null;
   readonly allowedPaths?: readonly string[];
+  readonly crossProviderOptIn?: readonly Provider[];
+  readonly fallbackModels?: readonly Target[];
+  readonly routingOptOut?: boolean;
 }

@@ -10,6 +10,9 @@ import { Observation1763700500000 } from '../../../migrations/1763700500000-obse
 import { Billing1763700600000 } from '../../../migrations/1763700600000-billing.js';
 import { Operators1763700700000 } from '../../../migrations/1763700700000-operators.js';
 import { Leaving1763700800000 } from '../../../migrations/1763700800000-leaving.js';
+import { SavingsLedger1763800000000 } from '../../../migrations/1763800000000-savings-ledger.js';
+import { Routing1763800100000 } from '../../../migrations/1763800100000-routing.js';
+import { Reports1763800200000 } from '../../../migrations/1763800200000-reports.js';
 
 /** Every migration, oldest first. A list and not a glob: what is built is what runs. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -24,4 +27,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Billing1763700600000,
   Operators1763700700000,
   Leaving1763700800000,
+  SavingsLedger1763800000000,
+  Routing1763800100000,
+  Reports1763800200000,
 ];

@@ -64,7 +64,7 @@ test('a report tells what calls cost, exactly, and leaves the sandbox out of its
   expect(made.body).toMatchObject({
     kind: 'on_demand',
     figures: {
-      version: 1,
+      version: 2,
       calls: 0,
       spend_nano_usd: '0',
       excluded: { synthetic_calls: 1, refused_calls: 0 },
@@ -74,7 +74,7 @@ test('a report tells what calls cost, exactly, and leaves the sandbox out of its
   expect(codeOf(again)).toBe('429 report_too_soon');
   expect(Number(again.headers.get('retry-after'))).toBeGreaterThan(0);
   const listed = await owner.get('/api/reports');
-  expect(listed.body.reports.map(({ id }: { id: string }) => id)).toEqual([made.body.id]);
+  expect(listed.body.data.map(({ id }: { id: string }) => id)).toEqual([made.body.id]);
   expect((await owner.get(`/api/reports/${made.body.id}`)).body).toEqual(made.body);
   expect(codeOf(await owner.get('/api/reports/none'))).toBe('404 unknown_report');
 });

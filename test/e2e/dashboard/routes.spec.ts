@@ -106,6 +106,14 @@ const ROUTES: Readonly<Record<string, Route>> = {
     prices: { input: '1.20' },
   }),
 
+  'GET /api/route-rules': needs('organization.read'),
+  'POST /api/route-rules': needs('projects.change', ({ projectId }) => ({
+    project_id: projectId,
+    route_class: '*',
+    targets: [{ provider: 'openai', model: 'gpt-6-luna' }],
+  })),
+  'DELETE /api/route-rules/:id': needs('projects.change'),
+
   // Its calls
   'GET /api/requests': needs('requests.read'),
   'GET /api/requests/:id': needs('requests.read'),
@@ -116,6 +124,16 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'GET /api/reports': needs('reports.read'),
   'GET /api/reports/:id': needs('reports.read'),
   'POST /api/reports': needs('reports.create'),
+  'GET /api/savings': needs('reports.read'),
+  'GET /api/statements': needs('reports.read'),
+  'GET /api/statements/:id': needs('reports.read'),
+  'POST /api/statements': needs('reports.create', { month: '2020-01' }),
+  'GET /api/invoices': needs('reports.read'),
+  'GET /api/invoices/check': needs('reports.read'),
+  'POST /api/invoices': needs('reports.create'),
+  'GET /api/exports/requests.csv': needs('requests.read'),
+  'GET /api/exports/audit.csv': needs('audit.read'),
+  'GET /api/exports/ledger.csv': needs('reports.read'),
   'POST /api/activation': needs('routing.activate', ({ reportId }) => ({
     confirm: true,
     report_id: reportId,
@@ -377,5 +395,58 @@ describe('the operators', () => {
       expectRefusal(answer, 403, 'not_same_origin');
     }
     await expectNothingChanged();
+  });
+});
+
+describe('what nobody can use', () => {
+  /** In the APIs' one shape: never a failure of ours, never a word of what was sent. */
+  function expectUnusable({ status, body, text }: DashboardAnswer): void {
+    expect(body, text).toEqual({
+      error: { code: expect.any(String) as string, message: expect.any(String) as string },
+    });
+    expect([400, 404, 414], text).toContain(status);
+    expect(text).not.toContain('unusable');
+  }
+
+  test.each(routesWhere((_, name) => changes(name)))('is refused by %s', async (name) => {
+    const route = ROUTES[name]!;
+    const needsMember = route.kind === 'member' || route.kind === 'signed_in';
+    const client = needsMember ? rig.members.owner : nobody;
+    const headers: Readonly<Record<string, string>> = ofDashboard(route)
+      ? {}
+      : { cookie: rig.operatorCookie };
+    const send = (body: unknown, more: Readonly<Record<string, string>> = {}) =>
+      client.ask(methodOf(name), pathOf(name, rig.own.orgId), body, {
+        headers: { ...headers, ...more },
+      });
+    const body = bodyOf(route, rig.own) ?? {};
+    for (const [field, value] of Object.entries(body)) {
+      if (typeof value !== 'string') continue;
+      expectUnusable(await send({ ...body, [field]: `${value}\0unusable` }));
+    }
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+    expectUnusable(await send('unusable=1&__proto__=1', form));
+    await expectNothingChanged();
+  });
+
+  test.each([
+    '/api/unusable',
+    '/admin/api/unusable',
+    '/unusable?key=unusable',
+    '/api/projects/unusable%ff',
+    '/admin/api/organizations/%unusable',
+    `/api/projects/${'unusable'.repeat(100)}`,
+  ])('as a path is refused: %.40s', async (path) => {
+    expectUnusable(await nobody.get(path));
+  });
+
+  test.each([
+    'GET /admin/api/organizations?search=%00',
+    'DELETE /admin/api/operators/a%00b',
+    'POST /admin/api/operators/%00/rotate',
+  ])('is no name: %s', async (route) => {
+    const [method = '', path = ''] = route.split(' ');
+    const headers = { cookie: rig.operatorCookie };
+    expectUnusable(await nobody.ask(method, path, undefined, { headers }));
   });
 });

@@ -17,6 +17,7 @@ const RELATIONS: Readonly<
   billing_subscriptions: { tenantBy: 'org_id' },
   audit_heads: { tenantBy: 'org_id' },
   audit_log: { tenantBy: 'org_id' },
+  ledger_heads: { tenantBy: 'org_id' },
   memberships: { tenantBy: 'org_id' },
   negotiated_prices: { tenantBy: 'org_id' },
   observation_steps: { tenantBy: 'org_id' },
@@ -26,7 +27,13 @@ const RELATIONS: Readonly<
   projects: { tenantBy: 'org_id' },
   provider_keys: { tenantBy: 'org_id' },
   reports: { tenantBy: 'org_id' },
+  savings_statements: { tenantBy: 'org_id' },
+  invoice_imports: { tenantBy: 'org_id' },
+  invoice_lines: { tenantBy: 'org_id' },
+  route_rules: { tenantBy: 'org_id' },
   request_log: { tenantBy: 'org_id' },
+  savings_ledger: { tenantBy: 'org_id' },
+  seals: { tenantBy: 'org_id' },
   tenancy_changes: { tenantBy: 'org_id' },
   operators: { shared: 'they serve all organizations' },
   invitations: { tenantBy: 'org_id' },
@@ -56,6 +63,7 @@ const FUNCTIONS = [
   'find_principal(bytea)',
   'first_forwarded_calls(uuid[])',
   'organizations_to_observe(uuid,integer)',
+  'organizations_with_unsealed_entries(uuid,integer)',
   'organizations_with_due_steps(timestamp with time zone,timestamp with time zone,uuid,integer)',
   'delete_finished_mail(timestamp with time zone,integer)',
   'mail_backlog()',
@@ -71,6 +79,9 @@ const POLICIES_BESIDE_TENANT = [
   'audit_heads.owner_links', // the trigger, as the owner
   'audit_log.owner_adds', // change_subscription and set_global_routing, as the owner
   'audit_log.owner_reads', // the checks of a status against its trail, as the owner
+  'ledger_heads.directory', // all ledgers, for whoever verifies them; ids and numbers
+  'ledger_heads.owner_reads', // organizations_with_unsealed_entries, as the owner
+  'seals.owner_reads', // organizations_with_unsealed_entries, as the owner
   'invitations.owner_reads', // organizations_with_expired_invitations, as the owner
   'outbox.owner_reads', // organizations_with_due_mail, as the owner
   'outbox.owner_sweeps', // delete_finished_mail, as the owner
@@ -79,6 +90,7 @@ const POLICIES_BESIDE_TENANT = [
   'billing_inbox.owner_attributes', // an event's organization becomes known
   'billing_subscriptions.owner_reads', // whose an event is
   'negotiated_prices.owner_reads', // find_principal, as the owner
+  'route_rules.owner_reads', // find_principal, as the owner
   'memberships.own', // one's own organizations, at sign-in
   'observations.owner_reads', // organizations_to_observe and organizations_with_due_steps, as the owner
   'organizations.directory', // the list for operators and jobs

@@ -1,4 +1,5 @@
 import { OrganizationService } from '../../../src/modules/organizations/organization.service.js';
+import { appendEntriesWithin } from '../../../src/modules/ledger/ledger-columns.js';
 import { mailOwnersWithin } from '../../../src/modules/mail/outbox.js';
 import { UserService } from '../../../src/modules/organizations/user.service.js';
 import { SecretBox } from '../../../src/platform/crypto/secret-box.js';
@@ -14,6 +15,7 @@ import { startGateway, type TestGateway } from '../../support/gateway.js';
 import { ACTOR, addOrganization, type Tenant } from '../../support/tenants.js';
 import { watchRoutes } from '../../support/watch-routes.js';
 import { systemClock } from '../../../src/platform/clock.js';
+import { routedEntryOf } from '../../integration/ledger/ledger-samples.js';
 
 /** One of two organizations on one installation, each with rows in every table. */
 export interface Member extends Tenant {
@@ -136,12 +138,29 @@ async function furnish({ gateway, secretBox, a, b, asSuperuser, chat: ask }: Two
       [member.orgId],
     );
     await asSuperuser(
+      `INSERT INTO route_rules (org_id, id, project_id, route_class, targets, created_by, created_at)
+       VALUES ($1, gen_random_uuid(), $2, '*', '[{"provider":"openai","model":"gpt-6-luna"}]', 'test', now())`,
+      [member.orgId, member.projectId],
+    );
+    await asSuperuser(
+      `WITH s AS (INSERT INTO savings_statements
+                    VALUES ($1::uuid, gen_random_uuid(), '2026-10-01', 1, now(), '{}', repeat('A', 86), 'test')),
+            i AS (INSERT INTO invoice_imports
+                    VALUES ($1::uuid, $1::uuid, 1, 'openai', 'cost', now(), '2026-10-01', '2026-10-01', 1, sha256('')))
+       INSERT INTO invoice_lines VALUES ($1::uuid, $1::uuid, '2026-10-01', 'test', false, 0, 0, 1)`,
+      [member.orgId],
+    );
+    await asSuperuser(
       `INSERT INTO invitations (org_id, id, token_hash, role, address_sealed, invited_by, created_at, expires_at)
        VALUES ($1::uuid, gen_random_uuid(), sha256($1::uuid::text::bytea), 'member', '', gen_random_uuid(), now(), now())`,
       [member.orgId],
     );
+    await database.tenant(member.orgId, (q) =>
+      appendEntriesWithin(q, [routedEntryOf(member.orgId, { project_id: member.projectId })]),
+    );
     for (let i = 0; i < 3; i += 1) member.requestIds.push(await ask(member));
   }
+  await gateway.app.engine.services.ledgerSealer.sealDue();
   if (!(await recorder.flush(20_000))) throw new Error('records were not written in time');
 }
 

@@ -1,0 +1,184 @@
+import { readFile, stat } from 'node:fs/promises';
+import { formatUsd } from '../domain/money/nano-usd.js';
+import type { SavingsLine, SavingsReport } from '../modules/reports/savings-report.js';
+import { isGenuineStatement } from '../modules/reports/statement.js';
+import { CliError, requiredText, text, type Arguments } from './arguments.js';
+import type { Command, Output } from './command.js';
+import { PERIOD_OPTIONS, PERIOD_USAGE, periodFrom, shortDay } from './report-period.js';
+import { chosenOrganization } from './session.js';
+import { table } from './table.js';
+
+const FILE_BYTES_MAX = 4 * 1024 * 1024;
+const ORG = '--org <id or name>   the organization; not needed while there is only one';
+
+const usd = (amount: string): string => `$${formatUsd(BigInt(amount))}`;
+
+const savings: Command = {
+  name: 'savings',
+  summary: 'What routing saved: by the ledger, and as the control group shows it',
+  usage: [ORG, ...PERIOD_USAGE, '--synthetic          count calls of the sandbox too'],
+  options: { org: { type: 'string' }, synthetic: { type: 'boolean' }, ...PERIOD_OPTIONS },
+  async run(session, args) {
+    const { id } = await chosenOrganization(session, args);
+    const report = await session.savingsReports.report(id, {
+      period: periodFrom(args),
+      includeSynthetic: args.options['synthetic'] === true,
+    });
+    return { json: report, text: told(report) };
+  },
+};
+
+const statement: Command = {
+  name: 'savings statement',
+  summary: 'Make the signed statement of a month that is over; --json is the file to hand on',
+  usage: [ORG, '--month <month>      such as 2026-10, in UTC'],
+  options: { org: { type: 'string' }, month: { type: 'string' } },
+  async run(session, args) {
+    const { id } = await chosenOrganization(session, args);
+    const month = requiredText(args, 'month');
+    const made = await session.statements.create(id, month, session.actor);
+    switch (made.kind) {
+      case 'created': {
+        const { id: statementId, text: signed, signature, publicKey } = made.statement;
+        return {
+          json: { id: statementId, month, text: signed, signature, public_key: publicKey },
+          text: `Statement ${statementId} of ${month}, number ${made.statement.number}.\n${signed}\nSignature: ${signature}`,
+        };
+      }
+      case 'invalid_month':
+        throw new CliError('--month takes a month such as 2026-10.', 2);
+      case 'month_not_over':
+        throw new CliError('The month is not over yet, in UTC.');
+      case 'too_soon':
+        throw new CliError(`There is one a minute. Try again in ${made.retryAfterSeconds} s.`);
+      case 'too_many':
+        throw new CliError('The month has as many statements as there can be.');
+    }
+  },
+};
+
+const VERIFY = 'savings verify-statement';
+
+const verifyStatement: Command = {
+  name: VERIFY,
+  summary: 'Check a statement that somebody handed you; needs no database and no server',
+  usage: [
+    '<file>               the answer of GET /api/statements/<id>, or of savings statement --json',
+    '--public-key <file>  the key (PEM) that you keep; without it the one in the file is used, which',
+    '                     shows that nothing was changed, and not who signed',
+  ],
+  options: { 'public-key': { type: 'string' } },
+  positionals: 1,
+  run: (_session, args) => verifyStatementFile(args),
+};
+
+/** It is checked before anything is opened: whoever checks a statement has nothing but the file. */
+export function isStatementCheck(command: Command): boolean {
+  return command.name === VERIFY;
+}
+
+export async function verifyStatementFile(args: Arguments): Promise<Output> {
+  const file = args.positionals[0] ?? '';
+  const given = parsed(await contentOf(file));
+  const keyFile = text(args, 'public-key');
+  const publicKey = keyFile === undefined ? given.public_key : await contentOf(keyFile);
+  const genuine = isGenuineStatement(publicKey, given.text, given.signature);
+  const by = keyFile === undefined ? 'the key in the file itself' : 'your key';
+  const body = genuine ? (JSON.parse(given.text) as unknown) : null;
+  return {
+    json: { genuine, checked_with: keyFile === undefined ? 'own' : 'given', statement: body },
+    text: genuine
+      ? `Genuine: signed by ${by}, and nothing was changed.\n${JSON.stringify(body, null, 2)}`
+      : `NOT GENUINE: this is not a statement that was signed by ${by}.`,
+    ...(genuine ? {} : { exitCode: 1 as const }),
+  };
+}
+
+async function contentOf(file: string): Promise<string> {
+  try {
+    const { size } = await stat(file);
+    if (size > FILE_BYTES_MAX) throw new CliError(`${file} is too large.`);
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError(`${file} cannot be read.`);
+  }
+}
+
+function parsed(content: string): Readonly<Record<'text' | 'signature' | 'public_key', string>> {
+  try {
+    const {
+      text: signed,
+      signature,
+      public_key: key,
+    } = JSON.parse(content) as Record<string, unknown>;
+    if (typeof signed === 'string' && typeof signature === 'string' && typeof key === 'string') {
+      return { text: signed, signature, public_key: key };
+    }
+  } catch {
+    // Said below, in words that say what it should be.
+  }
+  throw new CliError(
+    'The file is no statement: it has to hold text, signature and public_key as JSON.',
+  );
+}
+
+function told({ period, figures }: SavingsReport): string {
+  const row = (name: string, line: SavingsLine): string[] => [
+    name,
+    String(line.entries),
+    usd(line.baseline_nano_usd),
+    usd(line.actual_nano_usd),
+    usd(line.savings_nano_usd),
+  ];
+  const { measured, calls } = figures;
+  return [
+    `Savings of ${shortDay(period.fromMs)} to ${shortDay(period.toMs)}`,
+    '',
+    'By the ledger, whose every entry can be recomputed (verify-ledger):',
+    table(
+      ['', 'entries', 'as asked for', 'as served', 'saved'],
+      [
+        ...figures.by_kind.map((line) => row(line.kind.replace('_', ' '), line)),
+        row('shunt/auto', figures.auto),
+        row('in all', figures.total),
+      ],
+    ),
+    figures.synthetic.entries > 0
+      ? `${figures.synthetic.entries} entries of the sandbox, ${usd(figures.synthetic.savings_nano_usd)}, ${figures.synthetic_included ? 'are in it' : 'are left out'}.`
+      : 'Nothing of it is of the sandbox.',
+    '',
+    'By the control group, per session that would have been routed:',
+    ...measuredTold(measured),
+    '',
+    table(
+      ['calls', ''],
+      Object.entries(calls).map(([reason, count]) => [reason, String(count)]),
+    ),
+  ].join('\n');
+}
+
+function measuredTold(measured: SavingsReport['figures']['measured']): string[] {
+  const { control, routed, interval_95: interval } = measured;
+  const rows = [
+    ['as asked for (control)', String(control.sessions), usd(control.mean_nano_usd)],
+    ['routed', String(routed.sessions), usd(routed.mean_nano_usd)],
+    [
+      'difference',
+      '',
+      measured.difference_nano_usd === null ? '-' : usd(measured.difference_nano_usd),
+    ],
+  ];
+  const said =
+    interval === null
+      ? `No interval: ${(measured.no_interval ?? '').replaceAll('_', ' ')}.`
+      : `95 % interval: ${usd(interval.low_nano_usd)} to ${usd(interval.high_nano_usd)}; the smallest effect that so few sessions show: ${usd(measured.smallest_effect_nano_usd ?? '0')}.`;
+  const warning =
+    measured.unreliable.length > 0
+      ? [`Do not rely on the interval: ${measured.unreliable.join(', ').replaceAll('_', ' ')}.`]
+      : [];
+  return [table(['', 'sessions', 'mean'], rows), said, ...warning];
+}
+
+/** Longer names first: the first that fits is taken. */
+export const savingsCommands: readonly Command[] = [verifyStatement, statement, savings];
