@@ -156,7 +156,9 @@ function google(method: string, path: string): Route | null {
   if (version === undefined) return null;
   if (path.startsWith('/v1beta/openai/'))
     return compatible(method, path, '/v1beta/openai', 'google');
-  const named = /^\/models\/(shunt\/auto|[^/:]+)(?::([A-Za-z]+))?$/.exec(path.slice(version.length));
+  const named = /^\/models\/(shunt\/auto|[^/:]+)(?::([A-Za-z]+))?$/.exec(
+    path.slice(version.length),
+  );
   const known =
     named?.[2] !== undefined && method === 'POST' ? GOOGLE_METHODS.get(named[2]) : undefined;
   if (named?.[1] !== undefined && known !== undefined) {
