@@ -5,7 +5,12 @@ import { tell } from './demo/story.js';
 const WRONG = 2;
 const INTERRUPTED = 130;
 
-process.exit(await main());
+const code = await main();
+// Where the output is a pipe, what was written may still be on its way.
+await new Promise<void>((resolve) => {
+  process.stdout.write('', () => resolve());
+});
+process.exit(code);
 
 async function main(): Promise<number> {
   const options = parseDemo(process.argv.slice(2));

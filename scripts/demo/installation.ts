@@ -37,6 +37,7 @@ export interface Installation {
 
 /** Takes nothing from the environment: an upstream or a database that is named there is none of the demo's business. */
 export async function install(): Promise<Installation> {
+  must(process.env['NODE_ENV'] !== 'production', 'it does not run where NODE_ENV is "production"');
   const closers: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const one of closers.splice(0).toReversed()) await one();
