@@ -1,4 +1,4 @@
-import { Get, Header, Inject, Query, StreamableFile } from '@nestjs/common';
+import { Get, Header, HttpCode, Inject, Post, Query, StreamableFile } from '@nestjs/common';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { LedgerExport } from '../modules/ledger/ledger-csv.js';
@@ -20,8 +20,12 @@ export class ExportsController {
     @Inject(LedgerExport) private readonly ledger: LedgerExport,
   ) {}
 
-  /** The whole ledger with its seals: the file that scripts/verify-ledger checks without anything else. */
-  @Get('ledger.csv')
+  /**
+   * The whole ledger with its seals: the file that scripts/verify-ledger checks without anything else. A POST, because
+   * it leaves an entry in the trail and needs nothing else to be given.
+   */
+  @Post('ledger.csv')
+  @HttpCode(200)
   @Header('content-disposition', 'attachment; filename="shunt-ledger.csv"')
   @Needs('reports.read')
   async savingsLedger(@CurrentMember() { orgId, actor }: Member) {

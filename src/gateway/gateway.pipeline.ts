@@ -95,7 +95,7 @@ export class GatewayPipeline {
     new FallbackChain(planned, relay, {
       limits,
       context: this.context,
-      mayGoOn: () => this.context.mayRoute(planned.principal.standing),
+      mayRoute: () => this.context.mayRoute(planned.principal.standing),
       begun: (attempt) => accountant.begun(planned, attempt),
       failed: (failed) => accountant.attemptFailed(planned, failed),
       // The body is needed until then.

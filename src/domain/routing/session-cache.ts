@@ -74,22 +74,3 @@ export function splitPrompt(
   const writtenTokens = cacheable - readTokens;
   return { readTokens, writtenTokens, plainTokens: promptTokens - cacheable };
 }
-
-/**
- * What a model's cache would have held of a prompt, for the ledger's baseline: the state is that of a session whose
- * calls had all gone to it.
- */
-export function baselineCacheOf(
-  rules: CacheRules,
-  state: CacheState | null,
-  promptTokens: number,
-  markedPermille: number,
-): BaselineCache {
-  const warm = state !== null && isWarm(rules, state) ? state.prefixTokens : 0;
-  const split = splitPrompt(rules, promptTokens, warm, markedPermille);
-  return {
-    readTokens: split.readTokens,
-    writeTokens: split.writtenTokens,
-    writeTtl: rules.write,
-  };
-}

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { baselineCacheOf, NO_CACHE, type CacheRules } from './session-cache.js';
+import { NO_CACHE, type CacheRules } from './session-cache.js';
 import { expectedSessionNanoUsd, type SessionFacts } from './session-economics.js';
 import { NO_GAPS } from './session-habits.js';
 
@@ -128,18 +128,5 @@ describe('the expected dollars of a session', () => {
         expect(cost(a, Math.max(young, old))).toBeGreaterThanOrEqual(cost(a, Math.min(young, old)));
       }),
     );
-  });
-
-  it('give the baseline’s cache the same split', () => {
-    const warm = { prefixTokens: 9_000, ageMs: 0 };
-    expect(baselineCacheOf(EXPLICIT, warm, 10_000, 1_000)).toEqual({
-      readTokens: 9_000,
-      writeTokens: 1_000,
-      writeTtl: '5m',
-    });
-    expect(baselineCacheOf(NO_CACHE, warm, 10_000, 1_000)).toMatchObject({
-      readTokens: 0,
-      writeTokens: 0,
-    });
   });
 });

@@ -13,6 +13,7 @@ const RULES: CacheRules = {
 };
 const call = (promptTokens: number, gapMs = 1_000) => ({
   promptTokens,
+  servedReadTokens: 0,
   ratio: SAME_TOKENIZER,
   gapMs,
   markedPermille: 1_000,
@@ -31,6 +32,17 @@ describe('the simulated cache of the baseline', () => {
     const state: BaselineCacheState = { prefixTokens: 2_000 };
     expect(baselineCacheOf(state, call(2_500, RULES.ttlMs), RULES).cache.readTokens).toBe(2_000);
     expect(baselineCacheOf(state, call(2_500, RULES.ttlMs + 1), RULES).cache.readTokens).toBe(0);
+  });
+
+  it("is as warm as the served model's at least: a prefix that sessions share is paid for by none of them anew", () => {
+    const shared = { ...call(2_500), servedReadTokens: 2_000 };
+    const first = baselineCacheOf(null, shared, RULES);
+    expect(first.cache).toEqual({ readTokens: 2_000, writeTokens: 500, writeTtl: '30m' });
+    const own = baselineCacheOf({ prefixTokens: 2_300 }, shared, RULES);
+    expect(own.cache).toMatchObject({ readTokens: 2_300, writeTokens: 200 });
+    const ratio = { numerator: 13n, denominator: 10n };
+    expect(baselineCacheOf(null, { ...shared, ratio }, RULES).cache.readTokens).toBe(2_600);
+    expect(baselineCacheOf(null, { ...call(900), servedReadTokens: 800 }, RULES).cache.readTokens).toBe(0);
   });
 
   it('keeps nothing of a prompt that is too short, or where there is no cache', () => {
@@ -54,6 +66,7 @@ describe('the simulated cache of the baseline', () => {
     const steps = fc.array(
       fc.record({
         promptTokens: fc.nat(50_000),
+        servedReadTokens: fc.constant(0),
         gapMs: fc.nat(2 * RULES.ttlMs),
         markedPermille: fc.nat(1_000),
         ratio: fc.constantFrom(SAME_TOKENIZER, { numerator: 13n, denominator: 10n }),

@@ -11,6 +11,8 @@ export interface BaselineCacheState {
 export interface BaselineCall {
   /** All tokens of the prompt, cached or not, as the served model counted them. */
   readonly promptTokens: number;
+  /** What the served model read from its cache, by its own count. */
+  readonly servedReadTokens: number;
   readonly ratio: TokenizerRatio;
   /** Since the session's call before; whatever for its first one. */
   readonly gapMs: number;
@@ -21,8 +23,10 @@ export interface BaselineCall {
 /**
  * One step of the method `baseline-1`. The baseline's cache holds what it was given of the prompt before, as long as
  * no gap was longer than it keeps a prefix; the prompt at hand is taken to begin with it, so that a prompt which does
- * not makes the baseline cheaper, and never dearer, than it would have been. What is not found and is long enough is
- * written. All by the baseline's own count, as are the limits of its rules.
+ * not makes the baseline cheaper, and never dearer, than it would have been. It is at least as warm as the served model's
+ * cache was: a prefix that sessions share would have been warm there too, and a session's first call would not have
+ * paid for it. What is not found and is long enough is written. All by the baseline's own count, as are the limits of
+ * its rules.
  */
 export function baselineCacheOf(
   state: BaselineCacheState | null,
@@ -30,7 +34,8 @@ export function baselineCacheOf(
   rules: CacheRules,
 ): { readonly cache: BaselineCache; readonly next: BaselineCacheState } {
   const held = state === null ? null : { prefixTokens: state.prefixTokens, ageMs: call.gapMs };
-  const warm = held !== null && isWarm(rules, held) ? held.prefixTokens : 0;
+  const own = held !== null && isWarm(rules, held) ? held.prefixTokens : 0;
+  const warm = Math.max(own, scaledTokens(call.servedReadTokens, call.ratio));
   const prompt = scaledTokens(call.promptTokens, call.ratio);
   const { readTokens, writtenTokens } = splitPrompt(rules, prompt, warm, call.markedPermille);
   return {

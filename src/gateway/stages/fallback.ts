@@ -14,8 +14,8 @@ import { TentativeAnswer, type TentativeFailure } from './tentative-answer.js';
 export interface FallbackParts {
   readonly limits: UpstreamLimits;
   readonly context: AttemptContext;
-  /** Nothing is tried again once routing is off. */
-  mayGoOn(): boolean;
+  /** Once routing is off, nothing but what the client asked for is tried. */
+  mayRoute(): boolean;
   /** Right before an attempt is sent. */
   begun(attempt: Attempt): void;
   failed(failed: FailedAttempt): void;
@@ -84,9 +84,11 @@ export class FallbackChain {
   private next({ attempt, failure }: FailedAttempt): Attempt | null {
     const { call, parts, relay, left } = this;
     const elapsedMs = performance.now() - call.startedAt;
-    if (relay.isSettled || elapsedMs > this.limits.withinMs || !parts.mayGoOn()) return null;
+    if (relay.isSettled || elapsedMs > this.limits.withinMs) return null;
+    const mayRoute = parts.mayRoute();
     for (let target = left.shift(); target !== undefined; target = left.shift()) {
       const isRequested = sameTarget(target, call.routing!.inputs.requested);
+      if (!isRequested && !mayRoute) continue;
       const fallback = {
         to: isRequested ? ('requested' as const) : ('chain' as const),
         sameKey: target.provider === attempt.provider,

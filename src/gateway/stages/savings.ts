@@ -6,7 +6,11 @@ import { WHOLE_PERMILLE, type CacheRules } from '../../domain/routing/session-ca
 import { promptTokens } from '../../domain/pricing/unit-prices.js';
 import type { Usage } from '../../domain/pricing/usage.js';
 import { baselineCacheOf } from '../../domain/savings/baseline-cache.js';
-import type { BaselineCache, TokenizerRatio } from '../../domain/savings/baseline-usage.js';
+import {
+  textPromptTokens,
+  type BaselineCache,
+  type TokenizerRatio,
+} from '../../domain/savings/baseline-usage.js';
 import {
   failedAttemptEntry,
   routedEntry,
@@ -208,7 +212,8 @@ function baselineCache(
   const rules = cacheRulesOf(requested.provider, requested.model, size.explicit);
   const held = cacheHadItStayed(size.state, rules, size.atMs);
   const call = {
-    promptTokens: promptTokens(usage),
+    promptTokens: textPromptTokens(usage),
+    servedReadTokens: usage.cacheReadTokens,
     ratio,
     gapMs: held?.ageMs ?? 0,
     markedPermille: markedPermille(rules, usage, size.state?.markedPermille ?? 0),

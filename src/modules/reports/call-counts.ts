@@ -9,7 +9,7 @@ import type { CallCounts } from './savings-report.js';
  * has none however well it was metered. A routed call whose baseline has no price counts as unpriceable.
  */
 const REASON = `CASE
-  WHEN r.synthetic THEN 'synthetic'
+  WHEN r.synthetic AND NOT $4 THEN 'synthetic'
   WHEN r.outcome = 'refused' THEN 'refused'
   WHEN EXISTS (SELECT FROM savings_ledger l
                 WHERE l.org_id = r.org_id AND l.request_id = r.request_id AND l.kind = 'routed') THEN 'routed'
@@ -27,11 +27,12 @@ const COUNTS = `
 
 const NAMES = ['routed', ...EXCLUSIONS, 'refused', 'synthetic'] as const;
 
-/** Every call of the period, counted once. */
+/** Every call of the period, counted once. Synthetic ones apart, unless they are to count like any other. */
 export async function countCalls(
   q: Queryable,
   orgId: string,
   period: ReportPeriod,
+  includeSynthetic: boolean,
 ): Promise<CallCounts> {
   const counts = Object.fromEntries(NAMES.map((name) => [name, 0])) as Record<
     keyof CallCounts,
@@ -42,6 +43,7 @@ export async function countCalls(
       orgId,
       fromMs,
       toMs,
+      includeSynthetic,
     ]);
     for (const { reason, calls } of rows) counts[reason] += calls;
   }

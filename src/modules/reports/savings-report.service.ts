@@ -35,7 +35,7 @@ export async function savingsFigures(
     version: 1,
     ...(await sumLedger(q, orgId, query)),
     synthetic_included: includeSynthetic,
-    calls: await countCalls(q, orgId, period),
+    calls: await countCalls(q, orgId, period, includeSynthetic),
     measured: await measureSessions(q, orgId, period, includeSynthetic),
   };
 }

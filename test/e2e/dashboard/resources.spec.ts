@@ -111,6 +111,9 @@ describe('projects', () => {
     const { id } = made.body as { id: string };
     expect(made.body).toEqual({
       id,
+      cross_provider_opt_in: [],
+      fallback_models: [],
+      routing_opt_out: false,
       name: 'Limited',
       disabled: false,
       strict: false,

@@ -133,7 +133,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'POST /api/invoices': needs('reports.create'),
   'GET /api/exports/requests.csv': needs('requests.read'),
   'GET /api/exports/audit.csv': needs('audit.read'),
-  'GET /api/exports/ledger.csv': needs('reports.read'),
+  'POST /api/exports/ledger.csv': needs('reports.read'),
   'POST /api/activation': needs('routing.activate', ({ reportId }) => ({
     confirm: true,
     report_id: reportId,

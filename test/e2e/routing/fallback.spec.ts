@@ -170,6 +170,19 @@ describe('a routed call whose model fails before its first byte', () => {
   });
 });
 
+test('once routing is taken away in the middle of a failing call, the model that was asked for is tried and no other', async () => {
+  const killed = await rig.activeTenant('killed', { fallbackModels: [TERRA] });
+  await rig.rule(killed, [LUNA]);
+  answers({
+    'gpt-6-luna': (res) => {
+      void rig.apply(killed, 'kill').then(() => overloaded(res, upstream.captured[0]!));
+    },
+    'gpt-6-sol': overloaded,
+  });
+  expect(await rig.chat(killed, CHAT)).toMatchObject({ status: 503, served: 'gpt-6-sol' });
+  expect(asked()).toEqual(['gpt-6-luna', 'gpt-6-sol']);
+});
+
 describe('nothing is tried again', () => {
   const failuresOfLuna = (): number => {
     const { breakers } = rig.gateway.app.engine.resilience;
@@ -207,17 +220,6 @@ describe('nothing is tried again', () => {
     await rig.records(tenant);
     const metrics = await (await fetch(`${rig.gateway.origin}/metrics`)).text();
     expect(metrics).toMatch(/shunt_calls_excluded_total\{reason="override"\} [1-9]/);
-  });
-
-  test('once routing was taken away in the middle of the call', async () => {
-    answers({
-      'gpt-6-luna': (res) => {
-        void rig.apply(tenant, 'kill').then(() => overloaded(res, upstream.captured[0]!));
-      },
-    });
-    const said = await rig.chat(tenant, CHAT);
-    expect(said).toMatchObject({ status: 503, decision: 'classifier', served: 'gpt-6-luna' });
-    expect(asked()).toEqual(['gpt-6-luna']);
   });
 
   test('when the client has gone', async () => {

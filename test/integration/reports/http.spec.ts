@@ -99,3 +99,11 @@ test('requests and the trail come as files', async () => {
   expect((await owner.get(`/api/exports/audit.csv?${all}`)).text).toMatch(/^seq,at,/);
   expect((await owner.get('/api/exports/audit.csv')).status).toBe(400);
 });
+
+test('the ledger comes as one file, its last line over all of it', async () => {
+  const ledger = await owner.post('/api/exports/ledger.csv', {});
+  expect(ledger.status).toBe(200);
+  expect(ledger.headers.get('content-disposition')).toContain('shunt-ledger.csv');
+  expect(ledger.text).toMatch(/^row,org_id,/);
+  expect(ledger.text.trimEnd().split('\n').at(-1)).toMatch(/^end,/);
+});
