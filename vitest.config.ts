@@ -4,7 +4,8 @@ const slow = { testTimeout: 60_000, hookTimeout: 120_000, pool: 'forks' as const
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // Many wait for a time limit or another process most of their time: one more than the two cores pays.
+    maxWorkers: 3,
     projects: [
       {
         test: {

@@ -63,8 +63,14 @@ export class RoutingRig {
     return new RoutingRig(gateway);
   }
 
-  stop(): Promise<void> {
-    return this.gateway.stop();
+  /** Before it ends, every decision of every organization is made again. */
+  async stop(): Promise<void> {
+    try {
+      const { organizations } = this.gateway.app.engine.services;
+      for (const { id } of await organizations.list()) await this.records({ orgId: id });
+    } finally {
+      await this.gateway.stop();
+    }
   }
 
   /** An organization in `active`, with a key of each provider; of its sessions none is left alone for comparison. */
@@ -136,12 +142,12 @@ export class RoutingRig {
   }
 
   /** The organization's records, each decision of them made again from what is stored. */
-  async records(tenant: Tenant): Promise<CallRecord[]> {
+  async records({ orgId }: Pick<Tenant, 'orgId'>): Promise<CallRecord[]> {
     const { recorder, database } = this.gateway.app.engine;
     if (!(await recorder.flush(20_000))) throw new Error('records were not written in time');
     const [refused] = await recorder.deadLetters.read().catch(() => []);
     if (refused !== undefined) throw new Error(`the database refused a record: ${refused.reason}`);
-    const rows = await database.tenant(tenant.orgId, (q) =>
+    const rows = await database.tenant(orgId, (q) =>
       q.query<CallRecord>('SELECT * FROM request_log ORDER BY started_at, request_id'),
     );
     for (const { routing } of rows) {
