@@ -15,6 +15,7 @@ RUN npm ci --omit=dev --omit=optional --ignore-scripts \
   && npm cache clean --force \
   && install -d -o node -g node -m 0700 /var/lib/shunt
 COPY --from=build /app/dist ./dist
+COPY scripts/verify-ledger ./scripts/verify-ledger
 USER node
 VOLUME /var/lib/shunt
 EXPOSE 8080
