@@ -220,8 +220,23 @@ export class CallAccountant {
   ): { readonly record: CallRecord; readonly savings: Savings } {
     const shadow = this.shadowOf(call);
     const ratings = this.ratingsOf(call, settlement, metering, shadow);
-    const savings = savingsOf(call, settlement, metering, ratings.served, this.parts.prices);
+    const savings = this.savingsOf(call, settlement, metering, ratings);
     return { record: finalRecord(call, ending, metering, ratings, shadow, savings), savings };
+  }
+
+  /** What was saved may be in doubt: what a call cost is recorded all the same. */
+  private savingsOf(
+    call: Planned,
+    settlement: Settlement,
+    metering: Metering,
+    { served }: Ratings,
+  ): Savings {
+    try {
+      return savingsOf(call, settlement, metering, served, this.parts.prices);
+    } catch (error) {
+      this.crashed(call, error);
+      return { entries: [], exclusion: 'unpriceable', baselineNanoUsd: null };
+    }
   }
 
   private ratingsOf(
@@ -275,7 +290,7 @@ export class CallAccountant {
       })
       .then((estimate) => {
         if (estimate === null) return;
-        const metering = meterEstimate(call, known, estimate);
+        const metering = meterEstimate(settlement, known, estimate);
         const { record } = this.recordOf(call, settlement, ending, metering);
         records.finish({ ...record, revision: 2 }, () => {});
         logger.debug({ requestId: call.requestId }, 'usage estimated');

@@ -42,7 +42,9 @@ describe('the simulated cache of the baseline', () => {
     expect(own.cache).toMatchObject({ readTokens: 2_300, writeTokens: 200 });
     const ratio = { numerator: 13n, denominator: 10n };
     expect(baselineCacheOf(null, { ...shared, ratio }, RULES).cache.readTokens).toBe(2_600);
-    expect(baselineCacheOf(null, { ...call(900), servedReadTokens: 800 }, RULES).cache.readTokens).toBe(0);
+    expect(
+      baselineCacheOf(null, { ...call(900), servedReadTokens: 800 }, RULES).cache.readTokens,
+    ).toBe(0);
   });
 
   it('keeps nothing of a prompt that is too short, or where there is no cache', () => {

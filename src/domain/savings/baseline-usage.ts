@@ -69,6 +69,12 @@ export function baselineUsage(served: Usage, ratio: TokenizerRatio, cache: Basel
   return usage;
 }
 
+/** The answer of a model that does not reason unasked: no longer by what another one thought before it. */
+export function withoutReasoning(served: Usage): Usage {
+  const outputTokens = Math.max(served.outputTokens - served.reasoningTokens, 0);
+  return { ...served, outputTokens, reasoningTokens: 0 };
+}
+
 /** Half up to whole tokens. */
 export function scaledTokens(tokens: number, { numerator, denominator }: TokenizerRatio): number {
   if (numerator === denominator) return tokens;

@@ -57,6 +57,7 @@ function callOf(changes: Partial<RoutedCall> = {}): RoutedCall {
     servedRating: rated(USAGE, CHEAP),
     ratio: SAME_TOKENIZER,
     cache: { readTokens: 0, writeTokens: 0, writeTtl: 'free' },
+    baselineReasons: true,
     rateBaseline: (usage) => rated(usage, DEAR, 'list-2'),
     ...changes,
   };

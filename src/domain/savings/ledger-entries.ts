@@ -6,6 +6,7 @@ import type { Target } from '../routing/decision.js';
 import {
   BASELINE_METHOD,
   baselineUsage,
+  withoutReasoning,
   type BaselineCache,
   type TokenizerRatio,
 } from './baseline-usage.js';
@@ -46,6 +47,8 @@ export interface RoutedCall extends LedgerCall {
   /** `tokenizerRatio(baseline, served)`; null where it is not known. */
   readonly ratio: TokenizerRatio | null;
   readonly cache: BaselineCache;
+  /** False where the baseline model would not have reasoned about this call: see `withoutReasoning`. */
+  readonly baselineReasons: boolean;
   /** Prices a usage as the baseline model's, at the time and on the terms of the call. */
   rateBaseline(usage: Usage): VersionedRating;
 }
@@ -60,7 +63,8 @@ export function routedEntry(call: RoutedCall): Accounted {
   if (metering === 'estimated') return excluded('estimated');
   if (metering !== 'reported') return excluded('unmetered');
   if (servedRating?.kind !== 'priced' || ratio === null) return excluded('unpriceable');
-  const usage = baselineUsage(call.usage, ratio, call.cache);
+  const answer = call.baselineReasons ? call.usage : withoutReasoning(call.usage);
+  const usage = baselineUsage(answer, ratio, call.cache);
   const baseline = call.rateBaseline(usage);
   if (baseline.kind !== 'priced') return excluded('unpriceable');
   const actual = sideOf(call.usage, servedRating.frozen, servedRating.priceVersion);

@@ -103,13 +103,14 @@ export class FallbackChain {
 
 function failedAttempt(attempt: Attempt, failure: TentativeFailure): FailedAttempt {
   if (failure.kind === 'no_answer') {
-    return { attempt, failure: 'transient', headers: {}, answer: undefined, error: undefined };
+    const nothing = { headers: {}, answer: undefined, error: undefined };
+    return { attempt, answered: false, failure: 'transient', ...nothing };
   }
   const { status, headers, body } = failure;
   const answer = parsed(body);
   const error = errorIn(Array.isArray(answer) ? answer[0] : answer);
   const classed = classifyFailure(attempt.provider, { status, error });
-  return { attempt, failure: classed, headers, answer, error };
+  return { attempt, answered: true, failure: classed, headers, answer, error };
 }
 
 function parsed(body: Buffer): unknown {

@@ -56,9 +56,14 @@ function isRunning(format: WireFormat): boolean {
 }
 
 /** The same with an estimate in the place of what the provider did not report; never enters the ledger. */
-export function meterEstimate(call: Planned, known: Metering, estimate: TokenEstimate): Metering {
+export function meterEstimate(
+  { attempt }: Settlement,
+  known: Metering,
+  estimate: TokenEstimate,
+): Metering {
+  // Of the model that was asked in the end, whichever the client named.
   if (known.kind !== 'estimated')
-    return { kind: 'estimated', report: estimatedUsage(call.model, estimate) };
+    return { kind: 'estimated', report: estimatedUsage(attempt.model, estimate) };
   const { report } = known;
   const outputTokens = Math.max(report.usage.outputTokens, estimate.outputTokens);
   return { kind: 'estimated', report: { ...report, usage: { ...report.usage, outputTokens } } };

@@ -76,7 +76,7 @@ export function finalRecord(
     ...endingColumns(call, ending),
     ...meteringColumns(call, ending, metering),
     ...ratingColumns(metering, ratings, savings),
-    ...shadowColumns(shadow, metering, ratings.projected),
+    ...shadowColumns(shadow, metering, ratings.projected, sentElsewhere(call, ending)),
     revision: 1,
     // Of another provider, where the call went there: cost and usage are that one's.
     provider: ending.attempt?.provider ?? call.route.provider,
@@ -202,11 +202,15 @@ function shadowColumns(
   shadow: Shadow | null,
   metering: Metering,
   projected: VersionedRating | null,
+  elsewhere: string | null,
 ) {
   if (shadow === null) return NOTHING_PROJECTED;
-  // Where the client named no model, the one that answered stays.
   const answered = 'report' in metering ? metering.report.answeringModel : null;
-  const model = named(shadow.projectedModel) ?? named(answered);
+  // Where the client named no model, the one that answered stays; what went to another one is projected as it went.
+  const model =
+    elsewhere === null
+      ? (named(shadow.projectedModel) ?? named(answered))
+      : named(answered ?? elsewhere);
   const isPriced = projected?.kind === 'priced' && model !== null;
   return {
     session_key: shadow.sessionKey,
@@ -217,6 +221,11 @@ function shadowColumns(
     projected_model: model,
     projected_cost_nano_usd: isPriced ? projected.costNanoUsd.toString() : null,
   };
+}
+
+/** The model that a call was sent to instead of the one asked for; its projected cost is that model's. */
+function sentElsewhere({ requested }: Planned, { attempt }: Ending): string | null {
+  return attempt === null || attempt.model === requested ? null : attempt.model;
 }
 
 function tokensPerSecond(outputTokens: number, ending: Ending): number | null {

@@ -1,12 +1,18 @@
+import { NO_FACTS, type PromptFacts } from '../../domain/classification/prompt-facts.js';
 import { isRouted } from '../../domain/routing/decide.js';
 import type { Target } from '../../domain/routing/decision.js';
 import type { Provider } from '../../domain/routing/provider.js';
-import { cacheHadItStayed, sameTarget } from '../../domain/routing/session-state.js';
+import {
+  cacheHadItStayed,
+  sameTarget,
+  type SessionState,
+} from '../../domain/routing/session-state.js';
 import { WHOLE_PERMILLE, type CacheRules } from '../../domain/routing/session-cache.js';
 import { promptTokens } from '../../domain/pricing/unit-prices.js';
 import type { Usage } from '../../domain/pricing/usage.js';
 import { baselineCacheOf } from '../../domain/savings/baseline-cache.js';
 import {
+  scaledTokens,
   textPromptTokens,
   type BaselineCache,
   type TokenizerRatio,
@@ -22,6 +28,7 @@ import { routesIn } from '../../domain/subscription/status.js';
 import type { PriceBook, VersionedRating } from '../../modules/catalog/price-book.js';
 import { readUsage } from '../../modules/metering/usage/read-usage.js';
 import type { UsageReport } from '../../modules/metering/usage-report.js';
+import { capabilitiesOf } from '../../modules/routing/model-capabilities/models.js';
 import type { Routing } from '../../modules/routing/routing-request.js';
 import { cacheRulesOf } from '../../modules/session-routing/cache-rules.js';
 import type { Planned } from '../call.js';
@@ -70,8 +77,16 @@ export function savingsOf(
     const exclusion = metering.kind === 'estimated' ? 'estimated' : unmetered(settlement);
     return { entries: failed, exclusion, baselineNanoUsd: null };
   }
+  if (!wasAnswered(settlement))
+    return { entries: failed, exclusion: 'failed', baselineNanoUsd: null };
+  if (settlement.failed.some((tried) => !tried.answered && !isOf(tried, requested))) {
+    return { entries: failed, exclusion: 'unpriceable', baselineNanoUsd: null };
+  }
   const { report } = metering;
-  const ratio = tokenizerRatio(requested, target);
+  const { facts } = routing.sighting.reading ?? { facts: NO_FACTS };
+  // What a picture counts differs within a family too: by a factor of thirty between gpt-4o and gpt-4o-mini.
+  const isText = !facts.hasImages && !facts.hasDocuments;
+  const ratio = isText ? tokenizerRatio(requested, target) : null;
   const accounted = routedEntry({
     ...ledgerCall(call, routing, settlement),
     served: target,
@@ -79,6 +94,7 @@ export function savingsOf(
     usage: report.usage,
     servedRating: served,
     ratio,
+    baselineReasons: reasons(requested, facts),
     cache: baselineCache(routing, report.usage, ratio),
     rateBaseline: (usage) =>
       prices.rate({ ...termsOf(call, requested, target.provider, report), usage }),
@@ -99,6 +115,17 @@ function wasRouted(call: Planned, { inputs, decision }: Routing): boolean {
   return call.decision === decision.decision && isRouted(inputs, decision);
 }
 
+/** A failure may report usage too: it was paid for, and nothing was saved by it. */
+function wasAnswered({ outcome }: Settlement): boolean {
+  return outcome === 'completed' || outcome === 'client_aborted';
+}
+
+/** False where it is known that the model would not have reasoned unasked. */
+function reasons({ provider, model }: Target, facts: PromptFacts): boolean {
+  const isAsked = facts.reasoningEffort !== 'unset' || facts.thinking !== 'unset';
+  return isAsked || capabilitiesOf(provider, model)?.reasonsByDefault !== false;
+}
+
 /** Of organizations that do not route, nothing is left out. */
 function exclusionOf(call: Planned): Exclusion | null {
   if (!routesIn(call.mode)) return null;
@@ -112,8 +139,12 @@ function exclusionOf(call: Planned): Exclusion | null {
   }
 }
 
-function unmetered({ outcome }: Settlement): Exclusion {
-  return outcome === 'completed' || outcome === 'client_aborted' ? 'unmetered' : 'failed';
+function unmetered(settlement: Settlement): Exclusion {
+  return wasAnswered(settlement) ? 'unmetered' : 'failed';
+}
+
+function isOf({ attempt: { provider, model } }: FailedAttempt, requested: Target): boolean {
+  return model !== null && sameTarget({ provider, model }, requested);
 }
 
 function asked({ attempt: { provider, model } }: Settlement): Target {
@@ -209,8 +240,8 @@ function baselineCache(
   ratio: TokenizerRatio | null,
 ): BaselineCache {
   if (ratio === null) return NO_CACHE;
-  const rules = cacheRulesOf(requested.provider, requested.model, size.explicit);
-  const held = cacheHadItStayed(size.state, rules, size.atMs);
+  const rules = writtenAs(cacheRulesOf(requested.provider, requested.model, size.explicit), usage);
+  const held = cacheHadItStayed(countedAnew(size.state, ratio), rules, size.atMs);
   const call = {
     promptTokens: textPromptTokens(usage),
     servedReadTokens: usage.cacheReadTokens,
@@ -219,6 +250,18 @@ function baselineCache(
     markedPermille: markedPermille(rules, usage, size.state?.markedPermille ?? 0),
   };
   return baselineCacheOf(held, call, rules).cache;
+}
+
+/** Marks of both lifetimes in one request: how much is under which is not known, and the shorter one costs less. */
+function writtenAs(rules: CacheRules, usage: Usage): CacheRules {
+  return rules.write === '1h' && usage.cacheWrite5mTokens > 0 ? { ...rules, write: '5m' } : rules;
+}
+
+/** The last prompt was counted by whichever model answered it; of its two readings the larger makes a cheaper baseline. */
+function countedAnew(state: SessionState | null, ratio: TokenizerRatio): SessionState | null {
+  if (state === null) return null;
+  const counted = state.promptTokens;
+  return { ...state, promptTokens: Math.max(counted, scaledTokens(counted, ratio)) };
 }
 
 /** What the request marked shows in what was kept; where nothing was, as it was known of the session before. */

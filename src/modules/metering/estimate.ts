@@ -7,7 +7,7 @@ export interface TokenEstimate {
   readonly outputTokens: number;
 }
 
-/** An estimate in the form of a report; it is for the requested model at the normal terms. */
+/** An estimate in the form of a report; it is for the model that the call was sent to, at the normal terms. */
 export function estimatedUsage(model: string | null, estimate: TokenEstimate): UsageReport {
   return {
     usage: { ...NO_USAGE, inputTokens: estimate.inputTokens, outputTokens: estimate.outputTokens },

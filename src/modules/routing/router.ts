@@ -85,7 +85,10 @@ export class Router {
       off: override === null ? offOf(request) : null,
       control:
         facts !== null &&
-        (session?.control === true || isControlSession(principal, sighting.sessionKey)),
+        (session?.control === true ||
+          // One that was routed before the share was raised stays where it is.
+          (!wasSentElsewhere(session, requested) &&
+            isControlSession(principal, sighting.sessionKey))),
       evidence,
       session: session === null ? null : sessionOf(session, sighting),
       candidates: candidatesOf(request, requested, evidence).map((target) =>
@@ -186,6 +189,10 @@ function candidatesOf(
 function offOf({ isOff, principal }: RoutingRequest): RoutingInputs['off'] {
   if (isOff) return 'header';
   return principal.routing.optOut ? 'project' : null;
+}
+
+function wasSentElsewhere(session: SessionState | null, requested: Target): boolean {
+  return session !== null && !sameTarget(session.route, requested);
 }
 
 function isControlSession({ hashKey, routing }: Principal, sessionKey: string | null): boolean {

@@ -222,7 +222,18 @@ describe('a call of an organization with a rule', () => {
   });
 
   test('in the control group keeps its model, and its record says where it would have gone', async () => {
+    const begun = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        rig.chat(tenant, CHAT, { 'x-shunt-session-id': `begun-${i}` }),
+      ),
+    );
+    expect(begun.every(({ decision }) => decision === 'classifier')).toBe(true);
     await rig.setOrganization(tenant, { controlShareBp: 5_000 });
+    // One that was routed already does not change sides.
+    for (let i = 0; i < 20; i += 1) {
+      const again = await rig.chat(tenant, CHAT, { 'x-shunt-session-id': `begun-${i}` });
+      expect(again.decision).toBe('session');
+    }
     const said: Said[] = [];
     for (let i = 0; i < 24; i += 1) {
       said.push(await rig.chat(tenant, CHAT, { 'x-shunt-session-id': `control-${i}` }));

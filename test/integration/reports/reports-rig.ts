@@ -21,6 +21,8 @@ export const DAY_MS = 24 * 60 * 60 * 1000;
 export type TestCall = Omit<Partial<CallRecord>, 'routing'> & {
   readonly atMs: number;
   readonly routing?: { readonly control: boolean; readonly would: boolean };
+  /** The same, as it stands in the record. */
+  readonly storedRouting?: CallRecord['routing'];
 };
 
 export interface ReportsRig {
@@ -100,8 +102,8 @@ async function storeCalls(
   orgId: string,
   calls: readonly TestCall[],
 ): Promise<void> {
-  const stored = calls.map(({ atMs, routing, ...changes }) => ({
-    record: finalOf(startOf(atMs, { org_id: orgId }), changes),
+  const stored = calls.map(({ atMs, routing, storedRouting, ...changes }) => ({
+    record: finalOf(startOf(atMs, { org_id: orgId }), { ...changes, routing: storedRouting }),
     routing,
   }));
   const routed = stored.flatMap(({ record, routing }) =>

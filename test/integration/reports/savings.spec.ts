@@ -164,6 +164,13 @@ test('adjustments are shown one by one, and are in the sum', async () => {
   expect(kinds.find(({ kind }) => kind === 'adjustment')?.entries).toBe(1);
 });
 
+/** As the gateway stores it, of a call for gpt-6-sol: what matters to the counts. */
+function routingOf(decision: string, model: string): TestCall['storedRouting'] {
+  const requested = { provider: 'openai', model: 'gpt-6-sol' };
+  const target = { provider: 'openai', model };
+  return { inputs: { requested }, decision: { decision, target } } as never;
+}
+
 test('every call is counted once: as routed, or by why it has no entry', async () => {
   const orgId = await rig.organization();
   const routed = requestIdAt(FROM);
@@ -197,6 +204,10 @@ test('every call is counted once: as routed, or by why it has no entry', async (
       { decision: 'session', ...UNMETERED },
       { decision: 'fallback', ...unpriced },
       { decision: 'classifier', ...failed },
+      { decision: 'fallback', storedRouting: routingOf('abstain', 'gpt-6-sol') },
+      { decision: 'fallback', storedRouting: routingOf('control', 'gpt-6-sol') },
+      { decision: 'fallback', storedRouting: routingOf('classifier', 'gpt-6-luna') },
+      { decision: 'session', storedRouting: routingOf('session', 'gpt-6-sol') },
       // Priced, and without an entry: its baseline had no price.
       { decision: 'classifier' },
       { decision: 'passthrough', ...failed, outcome: 'refused' },
@@ -208,12 +219,12 @@ test('every call is counted once: as routed, or by why it has no entry', async (
     routed: 1,
     passthrough: 1,
     override: 1,
-    control: 2,
-    abstain: 1,
+    control: 3,
+    abstain: 3,
     estimated: 1,
     unmetered: 1,
     unpriceable: 2,
-    failed: 1,
+    failed: 2,
     refused: 1,
     synthetic: 1,
   });
