@@ -7,6 +7,7 @@ import { RequestsController } from './application-api/requests.controller.js';
 import { APP_CONFIG } from './config/app-config.js';
 import { DASHBOARD_CONTROLLERS } from './dashboard/controllers.js';
 import type { Engine } from './engine.js';
+import { Breakers } from './modules/resilience/breakers.js';
 import { PrincipalDirectory } from './modules/api-keys/principal-directory.js';
 import { OperationsController } from './operations/operations.controller.js';
 import { Readiness } from './operations/readiness.js';
@@ -35,6 +36,7 @@ export class AppModule {
         { provide: APP_CONFIG, useValue: engine.config },
         { provide: Metrics, useValue: engine.metrics },
         { provide: OrganizationOverview, useValue: new OrganizationOverview(engine.database) },
+        { provide: Breakers, useValue: engine.resilience.breakers },
         { provide: PrincipalDirectory, useValue: engine.principals },
         { provide: Readiness, useValue: new Readiness(engine.probes) },
         // Each service under its own class.

@@ -1,5 +1,6 @@
 import type { Type } from '@nestjs/common';
 import { AuditController } from './audit.controller.js';
+import { BreakersController } from './breakers.controller.js';
 import { InterventionsController } from './interventions.controller.js';
 import { MailController } from './mail.controller.js';
 import { OperatorsController } from './operators.controller.js';
@@ -13,6 +14,7 @@ export const ADMIN_CONTROLLERS: readonly Type[] = [
   OrganizationsController,
   InterventionsController,
   RoutingController,
+  BreakersController,
   AuditController,
   OperatorsController,
   MailController,

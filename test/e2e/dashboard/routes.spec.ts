@@ -157,6 +157,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
     ends_at: '2027-01-01T00:00:00Z',
     reason: 'test',
   }),
+  'GET /admin/api/breakers': operator(),
   'GET /admin/api/routing': operator(),
   'PUT /admin/api/routing': operator({ enabled: false, reason: 'test' }),
   'GET /admin/api/audit': operator(),
