@@ -346,7 +346,7 @@ describe('for any course of events', () => {
       { numRuns: 400 },
     );
     // Else nothing was tried.
-    expect(Math.min(probes, closed)).toBeGreaterThan(20);
+    expect(Math.min(probes, closed)).toBeGreaterThan(5);
   });
 
   it('one organization never keeps another from a model', () => {

@@ -8,7 +8,8 @@ beforeAll(async () => {
 });
 afterAll(() => rig?.close());
 
-const ENTRIES = 100_000;
+/** Five times as many stand in the reports' spec, where amounts alone are compared. */
+const ENTRIES = 20_000;
 /** On a machine that has other things to do. */
 const MS_MAX = 480_000;
 
@@ -20,7 +21,7 @@ interface Sums {
 }
 
 test(
-  'the sum of 100,000 entries is the same to the nano-USD as they were made, in SQL, and recomputed offline',
+  'the sum of 20,000 entries is the same to the nano-USD as they were made, in SQL, and recomputed offline',
   { timeout: MS_MAX },
   async () => {
     const { orgId } = await rig.db.createTenant();
@@ -41,7 +42,10 @@ test(
       await rig.append(orgId, entries);
     }
     const appendedMs = performance.now();
-    expect(await rig.sealer().sealDue()).toMatchObject({ seals: 20, entries: ENTRIES });
+    expect(await rig.sealer().sealDue()).toMatchObject({
+      seals: ENTRIES / 5_000,
+      entries: ENTRIES,
+    });
     const sealedMs = performance.now();
 
     const sqlSum = async (where: string): Promise<Sums> => {
