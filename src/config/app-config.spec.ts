@@ -1,11 +1,13 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { loadConfig } from './app-config.js';
 import { ConfigError } from './environment.js';
 
 const SHUNT_DATA_DIR = mkdtempSync(path.join(tmpdir(), 'shunt-config-'));
+afterAll(() => rmSync(SHUNT_DATA_DIR, { recursive: true, force: true }));
+
 const load = (env: Record<string, string> = {}) => loadConfig({ SHUNT_DATA_DIR, ...env });
 
 test('with nothing configured, billing and mail are off and one listener serves everything', () => {

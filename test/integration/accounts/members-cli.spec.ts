@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { generate } from 'otplib';
@@ -23,7 +23,7 @@ beforeAll(async () => {
   const { database, secretBox } = db;
   const config = loadConfig({
     NODE_ENV: 'test',
-    SHUNT_DATA_DIR: mkdtempSync(path.join(tmpdir(), 'shunt-cli-')),
+    SHUNT_DATA_DIR: dataDir,
     DATABASE_URL: 'postgres://unused',
   });
   const logger = createLogger('silent');
@@ -36,6 +36,9 @@ beforeAll(async () => {
   };
 });
 afterAll(() => db?.close());
+
+const dataDir = mkdtempSync(path.join(tmpdir(), 'shunt-cli-'));
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
 
 function commandNamed(name: string): Command {
   const command = [...orgCommands, ...memberCommands].find((candidate) => candidate.name === name);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -36,6 +36,9 @@ let keepServer: TestDatabase;
 beforeAll(async () => {
   keepServer = await testDatabase();
 });
+const dataDir = mkdtempSync(path.join(tmpdir(), 'shunt-cli-'));
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
+
 afterAll(async () => {
   for (const close of closers.toReversed()) await close();
   await keepServer.close();
@@ -357,7 +360,7 @@ test('a provider key comes from the environment or standard input, and is shown 
 function sessionOn({ database, secretBox }: TestDatabase): Session {
   const config = loadConfig({
     NODE_ENV: 'test',
-    SHUNT_DATA_DIR: mkdtempSync(path.join(tmpdir(), 'shunt-cli-')),
+    SHUNT_DATA_DIR: dataDir,
     DATABASE_URL: 'postgres://unused',
   });
   return {
