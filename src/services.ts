@@ -84,8 +84,14 @@ export function createServices(context: ServicesContext) {
     deletions: new DeletionService(database, clock, logger, ongoingCharge(config.paddle)),
     routingControl: new RoutingControl(database, clock),
     routeRules: new RouteRuleService(database, clock),
-    ...createReports({ database: readings, clock, signer: new Signer(config.secrets.signingKey) }),
+    ...createReports({ database: readings, clock, signer }),
     ...billing,
-    ...createObservation({ database, clock, subscriptions: billing.subscriptions, logger }),
+    ...createObservation({
+      database,
+      readings,
+      clock,
+      subscriptions: billing.subscriptions,
+      logger,
+    }),
   };
 }

@@ -26,7 +26,13 @@ export class AheadWorker {
   constructor(database: Database, logger: Logger) {
     const { clock } = this;
     const subscriptions = new SubscriptionService(database, clock, async () => 'off');
-    const observation = createObservation({ database, clock, subscriptions, logger });
+    const observation = createObservation({
+      database,
+      readings: database,
+      clock,
+      subscriptions,
+      logger,
+    });
     this.#funnel = observation.observationFunnel;
   }
 

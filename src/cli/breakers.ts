@@ -2,7 +2,7 @@ import { request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { loadConfig, type AppConfig } from '../config/app-config.js';
 import { OTHER_MODELS, STATE_VALUES } from '../modules/resilience/resilience-metrics.js';
-import { CliError, text } from './arguments.js';
+import { CliError, text, type Arguments } from './arguments.js';
 import type { Command, Output } from './command.js';
 import { shortTime, table } from './table.js';
 
@@ -20,12 +20,16 @@ const breakers: Command = {
     '                 off this machine it asks for SHUNT_METRICS_TOKEN',
   ],
   options: { url: { type: 'string' } },
-  async run(_session, args) {
-    const config = loadConfig();
-    const origin = text(args, 'url')?.replace(/\/+$/, '') ?? ownOrigin(config);
-    return shown(readBreakers(await metricsOf(origin, config.metricsToken)), origin);
-  },
+  runAlone: ask,
+  run: (_session, args) => ask(args),
 };
+
+/** The process itself: its database may be away, and is not what is asked. */
+async function ask(args: Arguments): Promise<Output> {
+  const config = loadConfig();
+  const origin = text(args, 'url')?.replace(/\/+$/, '') ?? ownOrigin(config);
+  return shown(readBreakers(await metricsOf(origin, config.metricsToken)), origin);
+}
 
 export interface ShownBreaker {
   readonly provider: string;

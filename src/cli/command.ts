@@ -19,5 +19,7 @@ export interface Command {
   readonly options: ParseArgsOptionsConfig;
   /** How many positional arguments it takes. */
   readonly positionals?: number;
+  /** Where it needs no database with these arguments: it must work with everything else down. Null where it does. */
+  runAlone?(args: Arguments): Promise<Output> | null;
   run(session: Session, args: Arguments): Promise<Output>;
 }

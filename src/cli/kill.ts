@@ -25,16 +25,10 @@ const kill: Command = {
     reason: { type: 'string' },
     release: { type: 'boolean' },
   },
+  runAlone: (args) => (args.options['local'] === true ? killLocally(args) : null),
   async run(session, args) {
     const order = orderOf(args);
-    switch (order.scope) {
-      case 'local':
-        return killLocally(args);
-      case 'all':
-        return setGlobal(session, order);
-      case 'org':
-        return setHold(session, args, order);
-    }
+    return order.scope === 'all' ? setGlobal(session, order) : setHold(session, args, order);
   },
 };
 
@@ -45,12 +39,7 @@ interface Order {
   readonly reason: string | null;
 }
 
-/** Whether the command must work without a database: `main` then opens none. */
-export function isLocalKill(command: Command, args: Arguments): boolean {
-  return command === kill && args.options['local'] === true;
-}
-
-export async function killLocally(args: Arguments): Promise<Output> {
+async function killLocally(args: Arguments): Promise<Output> {
   const { isRelease, reason } = orderOf(args);
   const local = new LocalKill(loadConfig().dataDir);
   const order = { by: actorName(commandActor()), reason: reason ?? RELEASED };

@@ -6,7 +6,7 @@ import { CliError, type Arguments } from './arguments.js';
 import { breakerCommands } from './breakers.js';
 import type { Command, Output } from './command.js';
 import { keyCommands } from './keys.js';
-import { isLocalKill, killCommands, killLocally } from './kill.js';
+import { killCommands } from './kill.js';
 import { ledgerExportCommands } from './ledger-export.js';
 import { memberCommands } from './members.js';
 import { operatorCommands } from './operators.js';
@@ -18,7 +18,7 @@ import { rekeyCommands } from './rekey.js';
 import { invoiceCommands } from './invoices.js';
 import { reportCommands } from './report.js';
 import { requestCommands } from './requests.js';
-import { isStatementCheck, savingsCommands, verifyStatementFile } from './savings.js';
+import { savingsCommands } from './savings.js';
 import { openSession } from './session.js';
 import { auditCommands } from './verify-audit.js';
 import { ledgerCommands } from './verify-ledger.js';
@@ -58,18 +58,11 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   if (wantsHelp) return say(helpOf(command));
   const args = argumentsOf(command, argv.slice(command.name.split(' ').length));
-  if (isLocalKill(command, args)) return print(await killLocally(args), args);
-  if (isStatementCheck(command)) {
-    const output = await verifyStatementFile(args);
-    print(output, args);
-    process.exitCode = output.exitCode ?? 0;
-    return;
-  }
+  const alone = command.runAlone?.(args) ?? null;
+  if (alone !== null) return conclude(await alone, args);
   const session = await openSession();
   try {
-    const output = await command.run(session, args);
-    print(output, args);
-    process.exitCode = output.exitCode ?? 0;
+    conclude(await command.run(session, args), args);
   } finally {
     await session.close();
   }
@@ -129,8 +122,9 @@ function helpOf(command: Command): string {
   ].join('\n');
 }
 
-function print(output: Output, args: Arguments): void {
+function conclude(output: Output, args: Arguments): void {
   say(args.options['json'] ? JSON.stringify(output.json, null, 2) : output.text);
+  process.exitCode = output.exitCode ?? 0;
 }
 
 function say(line: string): void {

@@ -57,10 +57,8 @@ const statement: Command = {
   },
 };
 
-const VERIFY = 'savings verify-statement';
-
 const verifyStatement: Command = {
-  name: VERIFY,
+  name: 'savings verify-statement',
   summary: 'Check a statement that somebody handed you; needs no database and no server',
   usage: [
     '<file>               the answer of GET /api/statements/<id>, or of savings statement --json',
@@ -69,14 +67,11 @@ const verifyStatement: Command = {
   ],
   options: { 'public-key': { type: 'string' } },
   positionals: 1,
+  runAlone: verifyStatementFile,
   run: (_session, args) => verifyStatementFile(args),
 };
 
-/** It is checked before anything is opened: whoever checks a statement has nothing but the file. */
-export function isStatementCheck(command: Command): boolean {
-  return command.name === VERIFY;
-}
-
+/** Whoever checks a statement has nothing but the file. */
 export async function verifyStatementFile(args: Arguments): Promise<Output> {
   const file = args.positionals[0] ?? '';
   const given = parsed(await contentOf(file));

@@ -1,11 +1,8 @@
 import type { Target } from '../routing/decision.js';
 import { SAME_TOKENIZER, type TokenizerRatio } from './baseline-usage.js';
 
-/** Names the table below; a change of it is a new name, and the baseline method's too. */
-export const TOKENIZER_TABLE = 'tokenizers-1';
-
 /**
- * Models that count alike, each with where that is known from. A model in none of them counts like itself and nothing
+ * Models that count alike, each with where that is known from. A change of this table is a new `BASELINE_METHOD`. A model in none of them counts like itself and nothing
  * else is known of it.
  */
 const FAMILIES: readonly {

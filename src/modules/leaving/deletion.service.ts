@@ -1,6 +1,7 @@
 import type { Actor } from '../../domain/subscription/actor.js';
 import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
+import { isAway } from '../../platform/postgres/query-error.js';
 import { safeError, type Logger } from '../../platform/telemetry/logger.js';
 import { auditWithin } from '../audit/audit-trail.js';
 import type { OngoingCharge } from '../billing/payment-standing.js';
@@ -117,6 +118,7 @@ export class DeletionService {
         await this.#inBatches(id, 'erase_organization_rows', ROWS_PER_BATCH);
         records += await this.#inBatches(id, 'erase_organization_records', RECORDS_PER_BATCH);
       } catch (error) {
+        if (isAway(error)) throw error;
         // One organization that cannot be erased must not keep the others.
         failed += 1;
         this.logger.error({ err: safeError(error), orgId: id }, 'an organization was not erased');

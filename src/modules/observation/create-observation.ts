@@ -9,17 +9,25 @@ import { ReportService } from './report.service.js';
 
 export interface ObservationContext {
   readonly database: Database;
+  /** For reports, which may be slow. */
+  readonly readings: Database;
   readonly clock: Clock;
   readonly subscriptions: SubscriptionService;
   readonly logger: Logger;
 }
 
 /** The observation, its reports, and the activation that they lead to, wired once. */
-export function createObservation({ database, clock, subscriptions, logger }: ObservationContext) {
+export function createObservation({
+  database,
+  readings,
+  clock,
+  subscriptions,
+  logger,
+}: ObservationContext) {
   return {
     observationFunnel: new ObservationFunnel(database, clock, subscriptions, logger),
     observations: new ObservationService(database, clock),
-    reports: new ReportService(database, clock),
+    reports: new ReportService(readings, clock),
     activations: new ActivationService(database, clock, subscriptions),
   };
 }

@@ -12,7 +12,7 @@ import {
 import type { Actor } from '../../domain/subscription/actor.js';
 import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
-import { QueryError, isUnavailable } from '../../platform/postgres/query-error.js';
+import { isAway } from '../../platform/postgres/query-error.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import type { Logger } from '../../platform/telemetry/logger.js';
 import { auditWithin } from '../audit/audit-trail.js';
@@ -271,14 +271,6 @@ export class ObservationFunnel {
       throw new Error(`The window could not be closed: ${applied.kind}`);
     }
   }
-}
-
-const STATEMENT_TOO_SLOW = '57014';
-
-/** Nobody can be served. What only takes too long, such as a lock that somebody holds, is one organization's matter. */
-function isAway(error: unknown): boolean {
-  const isSlow = error instanceof QueryError && error.code === STATEMENT_TOO_SLOW;
-  return !isSlow && isUnavailable(error);
 }
 
 type Attempt = (orgId: string, work: () => Promise<number>) => Promise<number>;

@@ -49,8 +49,9 @@ export class StatementService {
   ) {}
 
   /**
-   * Of a month that is over, in UTC. It speaks of the entries under the ledger's newest seal alone, so that it follows
-   * from the ledger's export up to that head; entries of the month that wait for their seal are counted.
+   * Of a month that is over, in UTC. Its sums are of the entries under the ledger's newest seal alone, so that they follow
+   * from the ledger's export up to that head; entries of the month that wait for their seal are counted. Counts of calls
+   * and the measured difference come from the records of calls, as those stand now.
    */
   async create(orgId: string, month: string, actor: Actor): Promise<CreatedStatement> {
     const period = monthPeriod(month);

@@ -52,9 +52,13 @@ async function* watched(
   rest: AsyncGenerator<string, void, void>,
   taken: () => void,
 ): AsyncGenerator<string> {
-  if (!first.done) yield first.value;
-  for await (const chunk of rest) {
-    taken();
-    yield chunk;
+  try {
+    if (!first.done) yield first.value;
+    for await (const chunk of rest) {
+      taken();
+      yield chunk;
+    }
+  } finally {
+    await rest.return();
   }
 }

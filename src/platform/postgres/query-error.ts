@@ -87,6 +87,18 @@ export function isUnavailable(error: unknown): boolean {
   return reduced instanceof QueryError && reduced.unavailable;
 }
 
+const STATEMENT_TOO_SLOW = '57014';
+
+/**
+ * True where nobody can be served. What only takes too long, such as a lock that somebody holds, is one
+ * organization's matter: for work that goes through many.
+ */
+export function isAway(error: unknown): boolean {
+  const reduced = toQueryError(error);
+  const isSlow = reduced instanceof QueryError && reduced.code === STATEMENT_TOO_SLOW;
+  return !isSlow && isUnavailable(reduced);
+}
+
 function networkCodeOf(error: Error): string | null {
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && UNAVAILABLE_ERRNO.has(code)) return code;
