@@ -1,6 +1,6 @@
 /** The values of a command's options, and the words that stand by themselves. */
 export interface Arguments {
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly options: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
   readonly positionals: readonly string[];
 }
 
@@ -20,6 +20,12 @@ export class CliError extends Error {
 export function text(args: Arguments, name: string): string | undefined {
   const value = args.options[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+/** Of an option that may be given more than once. */
+export function texts(args: Arguments, name: string): readonly string[] {
+  const value = args.options[name];
+  return Array.isArray(value) ? (value as readonly string[]) : [];
 }
 
 export function requiredText(args: Arguments, name: string): string {

@@ -103,6 +103,9 @@ function keyIdFrom(positionals: readonly string[]): string {
 
 function issued(result: IssuedApiKey): { json: unknown; text: string } {
   if (result.kind === 'not_found') throw new CliError('There is no such live key or project.');
+  if (result.kind === 'too_many') {
+    throw new CliError('The organization has as many live keys as it may have: revoke some first.');
+  }
   const { key, token } = result;
   return {
     json: { ...key, token },

@@ -68,6 +68,14 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
+/** `prices` alone is `prices list`. */
+function listing(argv: readonly string[]): readonly string[] {
+  const [group = '', ...rest] = argv;
+  const isAlone = rest[0] === undefined || rest[0].startsWith('--');
+  const hasList = COMMANDS.some(({ name }) => name === `${group} list`);
+  return isAlone && hasList && !rest.includes('--help') ? [group, 'list', ...rest] : argv;
+}
+
 function commandOf(argv: readonly string[]): Command | undefined {
   return COMMANDS.find(({ name }) => {
     const words = name.split(' ');
@@ -145,7 +153,7 @@ function explain(error: unknown): string {
 }
 
 try {
-  await main(process.argv.slice(2));
+  await main(listing(process.argv.slice(2)));
 } catch (error) {
   process.stderr.write(`${explain(error)}\n`);
   process.exitCode = error instanceof CliError ? error.exitCode : 1;

@@ -52,14 +52,17 @@ const create: Command = {
   },
 };
 
-/** Somebody new gets a password, which is shown once. */
+/** Somebody new gets a password, which is shown once; so does who signed up and never confirmed the address. */
 export async function ensureUser(
   session: Session,
   email: string,
 ): Promise<{ userId: string; password: string | null }> {
   const existing = await session.users.findByEmail(email);
-  if (existing) return { userId: existing, password: null };
   const password = randomBytes(15).toString('base64url');
+  if (existing) {
+    const handedOver = await session.passwords.handOver(existing, password, session.actor);
+    return { userId: existing, password: handedOver ? password : null };
+  }
   const made = await session.users.create(email, password);
   if (made.kind === 'created') return { userId: made.userId, password };
   throw new CliError('Somebody created a user with that address just now: run the command again.');

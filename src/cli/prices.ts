@@ -88,7 +88,7 @@ const set: Command = {
     `--output <usd>        the same; also ${otherOptions().join(', ')}`,
     'What is not named has the price of the list, whatever an earlier agreement said. What is named holds for',
     'prompts of any length; the factors of the list for service tier, speed and region stay. Calls that are',
-    'recorded already keep their price.',
+    'recorded already keep their price; where the day is past, the savings ledger gets adjustments of theirs.',
   ],
   options: {
     org: { type: 'string' },
@@ -108,7 +108,8 @@ const set: Command = {
         const prices = pairsOf(agreement.prices, PRICE_DIMENSIONS);
         const said = `Entered for "${organization.name}": ${provider} ${model} from ${json.from}, revision ${revision}: ${prices}.`;
         const applied = 'Every replica applies this to new calls within a second.';
-        return { json, text: [said, ...nameNote(agreement), applied].join('\n') };
+        const notes = [...nameNote(agreement), applied, ...pastNote(agreement, Date.now())];
+        return { json, text: [said, ...notes].join('\n') };
       }
       case 'not_found':
         throw new CliError('The organization is no longer there.');
@@ -176,6 +177,15 @@ function nameNote({ provider, model }: NewAgreement): string[] {
   return known === null
     ? ['The list has no such model: only what was named has a price.']
     : [`It holds for calls answered as ${model}; for every name of the model enter ${known}.`];
+}
+
+/** What was said in the ledger with other prices is not changed: something is added to it. */
+function pastNote({ effectiveFromMs }: NewAgreement, nowMs: number): string[] {
+  if (effectiveFromMs > nowMs) return [];
+  return [
+    'Entries of the savings ledger since that day that say another price are adjusted within the hour, dated then:',
+    'npm run shunt -- savings',
+  ];
 }
 
 function filterOf(

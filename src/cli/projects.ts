@@ -150,6 +150,8 @@ function projectOf(result: SavedProject): Project {
       return result.project;
     case 'name_taken':
       throw new CliError('The organization has a project of that name already: choose another.');
+    case 'too_many':
+      throw new CliError('The organization has as many projects as it may have.');
     case 'not_found':
       throw new CliError('The project is no longer there.');
   }

@@ -13,16 +13,14 @@ const rekey: Command = {
   async run(session) {
     const report = await session.rekey.run(session.actor);
     if (report.unreadable > 0) throw new CliError(unreadable(report, session.hasPreviousKey));
-    const { providerKeys, hashKeys, mail, users, operators } = report.resealed;
+    const { providerKeys, hashKeys, invitations, mail, users, operators } = report.resealed;
     return {
       json: report,
       text: [
         `Sealed anew: ${providerKeys} provider keys, ${hashKeys} organization keys, ${mail} mails,`,
-        `${users} second factors, ${operators} operator secrets`,
+        `${invitations} invitations, ${users} second factors, ${operators} operator secrets`,
         `(organizations: ${report.organizations}). ${report.alreadyCurrent} values were under the current key already.`,
-        report.invitationsEnding === 0
-          ? 'SHUNT_ENCRYPTION_KEY_PREVIOUS is no longer needed.'
-          : `Keep SHUNT_ENCRYPTION_KEY_PREVIOUS for a week: ${report.invitationsEnding} open invitations need it until they end.`,
+        'SHUNT_ENCRYPTION_KEY_PREVIOUS is no longer needed.',
       ].join('\n'),
     };
   },

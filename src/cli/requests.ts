@@ -1,7 +1,8 @@
 import { formatUsd } from '../domain/money/nano-usd.js';
 import type { CallRecord } from '../modules/records/call-record.js';
+import { timeOfRequestId } from '../modules/records/request-id-time.js';
 import { RECENT_MAX } from '../modules/records/request-log.js';
-import { text, wholeNumber } from './arguments.js';
+import { CliError, text, wholeNumber } from './arguments.js';
 import type { Command } from './command.js';
 import { chosenOrganization, chosenProject } from './session.js';
 import { shortTime, table } from './table.js';
@@ -28,7 +29,10 @@ const requests: Command = {
     const ofOne = text(args, 'project') !== undefined;
     const projectId = ofOne ? (await chosenProject(session, orgId, args)).id : null;
     const limit = wholeNumber(text(args, 'limit') ?? String(LIMIT_DEFAULT), 'limit', 1, RECENT_MAX);
-    const calls = await session.requestLog.recent(orgId, projectId, limit, text(args, 'before'));
+    const before = text(args, 'before');
+    if (before !== undefined && timeOfRequestId(before) === null)
+      throw new CliError('--before takes the id of a request, as the column "id" shows it.', 2);
+    const calls = await session.requestLog.recent(orgId, projectId, limit, before);
     const none = 'No call yet. A project key and a base URL are all it takes: see README.md.';
     return { json: calls, text: calls.length > 0 ? tableOf(calls) : none };
   },

@@ -130,7 +130,7 @@ function told(summary: Summary, names: ReadonlyMap<string, string>): string {
     ...(left > 0 ? [`(${left} more are counted, not shown)`] : []),
     '',
     broken === 0
-      ? `All ${chains} chains hold, ${entries} entries.`
+      ? `${chains === 1 ? 'The one chain holds' : `All ${chains} chains hold`}, ${entries} entries.`
       : `${broken} of ${chains} chains broken. Everything before the named entry holds.`,
   ].join('\n');
 }

@@ -1,9 +1,11 @@
+import { createPublicKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { formatUsd } from '../domain/money/nano-usd.js';
 import type { LedgerHead } from '../modules/ledger/ledger-heads.js';
 import type { LedgerVerdict } from '../modules/ledger/ledger-verifier.js';
 import type { LedgerBreak, LedgerFault, LedgerSum } from '../modules/ledger/ledger-walk.js';
 import { isUuid } from '../platform/uuid.js';
-import { CliError, text, type Arguments } from './arguments.js';
+import { CliError, text, texts, type Arguments } from './arguments.js';
 import type { Command } from './command.js';
 import { chosenOrganization, type Session } from './session.js';
 import { table } from './table.js';
@@ -18,7 +20,9 @@ const FAULTS: Readonly<Record<LedgerFault, string>> = {
   out_of_order: 'does not follow the one before it',
   amount: 'has an amount that does not follow from its usage and prices',
   changed: 'is not what was hashed',
-  signature: 'does not have the signature of this installation',
+  signature: 'does not have the signature of the key that it names',
+  unknown_key:
+    'is signed with another key than this installation has; one that it had before takes --public-key',
   head_mismatch: 'is not where the ledger ends or went through',
 };
 
@@ -28,12 +32,20 @@ const verifyLedger: Command = {
   usage: [
     '--org <id or name>    one organization; without it all',
     '--head <seal>:<hash>  a head from an earlier export, statement or mail: the chain must go through it',
+    '--public-key <file>   a public key (PEM) from before a change of SHUNT_SIGNING_KEY; once for each of them',
   ],
-  options: { org: { type: 'string' }, head: { type: 'string' } },
+  options: {
+    org: { type: 'string' },
+    head: { type: 'string' },
+    'public-key': { type: 'string', multiple: true },
+  },
   async run(session, args) {
     const head = ledgerHeadFrom(text(args, 'head'));
+    const formerKeys = await Promise.all(texts(args, 'public-key').map(publicKeyIn));
     const isOne = head !== null || text(args, 'org') !== undefined;
-    const summary = isOne ? await one(session, args, head) : await all(session);
+    const summary = isOne
+      ? await one(session, args, head, formerKeys)
+      : await all(session, formerKeys);
     return {
       json: { ...summary, verdicts: summary.verdicts.map(jsonOf) },
       text: told(summary, await namesOf(session)),
@@ -50,8 +62,14 @@ interface Summary {
   readonly verdicts: readonly LedgerVerdict[];
 }
 
-async function one(session: Session, args: Arguments, head: LedgerHead | null): Promise<Summary> {
-  const verdict = await session.ledgerVerifier.verify(await ledgerFrom(session, args), head);
+async function one(
+  session: Session,
+  args: Arguments,
+  head: LedgerHead | null,
+  formerKeys: readonly string[],
+): Promise<Summary> {
+  const orgId = await ledgerFrom(session, args);
+  const verdict = await session.ledgerVerifier.verify(orgId, head, formerKeys);
   return {
     ledgers: 1,
     entries: verdict.entries,
@@ -60,11 +78,11 @@ async function one(session: Session, args: Arguments, head: LedgerHead | null): 
   };
 }
 
-async function all(session: Session): Promise<Summary> {
+async function all(session: Session, formerKeys: readonly string[]): Promise<Summary> {
   const broken: LedgerVerdict[] = [];
   const whole: LedgerVerdict[] = [];
   let [ledgers, entries, brokenCount] = [0, 0, 0];
-  for await (const verdict of session.ledgerVerifier.verifyAll()) {
+  for await (const verdict of session.ledgerVerifier.verifyAll(formerKeys)) {
     ledgers += 1;
     entries += verdict.entries;
     if (verdict.broken !== null) brokenCount += 1;
@@ -92,6 +110,18 @@ export function ledgerHeadFrom(given: string | undefined): LedgerHead | null {
     throw new CliError('--head takes <seal>:<hash>: a number and 64 hexadecimal digits.', 2);
   }
   return { seal: Number(seal), hash: hash.toLowerCase() };
+}
+
+async function publicKeyIn(file: string): Promise<string> {
+  const pem = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new CliError(`${file} cannot be read (${error.code ?? 'unknown'}).`);
+  });
+  try {
+    if (createPublicKey(pem).asymmetricKeyType === 'ed25519') return pem;
+  } catch {
+    // Told below.
+  }
+  throw new CliError(`${file} is not an Ed25519 public key in PEM.`);
 }
 
 async function namesOf(session: Session): Promise<ReadonlyMap<string, string>> {
@@ -126,6 +156,7 @@ function told(summary: Summary, names: ReadonlyMap<string, string>): string {
     String(sealedEntries),
     head.seal === 0 ? '-' : `${head.seal}:${head.hash.slice(0, HASH_CHARS_SHOWN)}...`,
     formatUsd(totals.real.savingsNanoUsd),
+    totals.auto.entries === 0 ? '-' : formatUsd(totals.auto.savingsNanoUsd),
     totals.synthetic.entries === 0 ? '-' : formatUsd(totals.synthetic.savingsNanoUsd),
     broken === null ? 'holds' : verdictOf(broken),
   ]);
@@ -136,6 +167,7 @@ function told(summary: Summary, names: ReadonlyMap<string, string>): string {
     'sealed',
     'head',
     'saved USD',
+    'of it by shunt/auto',
     'sandbox USD',
     'verdict',
   ];
@@ -146,9 +178,17 @@ function told(summary: Summary, names: ReadonlyMap<string, string>): string {
     ...(left > 0 ? [`(${left} more are counted, not shown)`] : []),
     '',
     broken === 0
-      ? `All ${ledgers} ledgers hold, ${entries} entries: amounts, hashes, seals.`
-      : `${broken} of ${ledgers} ledgers broken. Everything before the named entry or seal holds.`,
+      ? `${holding(ledgers)}, ${counted(entries, 'entry', 'entries')}: amounts, hashes, seals, signatures.`
+      : `${broken} of ${counted(ledgers, 'ledger', 'ledgers')} broken. Everything before the named entry or seal holds.`,
   ].join('\n');
+}
+
+function holding(ledgers: number): string {
+  return ledgers === 1 ? 'The one ledger holds' : `All ${ledgers} ledgers hold`;
+}
+
+function counted(count: number, singular: string, plural: string): string {
+  return `${count} ${count === 1 ? singular : plural}`;
 }
 
 function verdictOf({ fault, in: what, seq, field }: LedgerBreak): string {

@@ -8,6 +8,7 @@ import {
   InvoiceImportService,
   type Imported,
 } from '../modules/invoices/invoice-import.service.js';
+import { isDay } from '../modules/reports/report-period.js';
 import { systemClock } from '../platform/clock.js';
 import { HttpError } from '../platform/http/http-error.js';
 import { readBody } from '../platform/http/read-body.js';
@@ -23,8 +24,8 @@ const KEY_CHARS_MAX = 200;
 const provider = z.enum(['openai', 'anthropic'], 'takes openai or anthropic');
 const day = z
   .string('takes a day such as 2026-11-01')
-  .regex(/^20\d{2}-\d{2}-\d{2}$/, 'takes a day such as 2026-11-01')
-  .refine((text) => !Number.isNaN(Date.parse(text)), 'takes a day such as 2026-11-01');
+  .regex(/^20/, 'takes a day such as 2026-11-01')
+  .refine(isDay, 'takes a day such as 2026-11-01');
 const IMPORT = z.strictObject({
   provider,
   own_key: z.string().min(1).max(KEY_CHARS_MAX).optional(),

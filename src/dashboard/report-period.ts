@@ -1,26 +1,34 @@
 import { z } from 'zod';
+import type { ReportPeriod } from '../modules/observation/report.js';
+import { PERIOD_DAYS_MAX, parseTime, periodOf } from '../modules/reports/report-period.js';
+import { systemClock } from '../platform/clock.js';
 import { HttpError } from '../platform/http/http-error.js';
 
-const DAY_MS = 24 * 60 * 60 * 1_000;
 const TIME_CHARS_MAX = 40;
-/** What a database's timestamps hold, and nothing of anybody's is older or younger. */
-const TIME_MS_MAX = Date.UTC(9999, 0);
-export const PERIOD_DAYS_MAX = 400;
 
 /** A time or a day (its start, UTC), as milliseconds since the epoch. */
 export const TIME = z
   .string('takes a day or a time in ISO 8601, such as 2026-11-01')
   .max(TIME_CHARS_MAX)
-  .transform((text) => Date.parse(text))
-  .refine(
-    (ms) => ms >= 0 && ms <= TIME_MS_MAX,
-    'takes a day or a time in ISO 8601, such as 2026-11-01',
-  );
+  .transform(parseTime)
+  .refine((ms) => ms !== null, 'takes a day or a time in ISO 8601, such as 2026-11-01');
 
-export function checkedPeriod(fromMs: number, toMs: number) {
-  if (fromMs >= toMs) throw new HttpError(400, 'invalid_request', 'from: must be before to.');
-  if (toMs - fromMs > PERIOD_DAYS_MAX * DAY_MS) {
-    throw new HttpError(400, 'invalid_request', `to: at most ${PERIOD_DAYS_MAX} days after from.`);
+/** The last 30 days where nothing is said. */
+export function checkedPeriod(
+  fromMs: number | null | undefined,
+  toMs: number | null | undefined,
+): ReportPeriod {
+  const period = periodOf(fromMs ?? null, toMs ?? null, systemClock.nowMs());
+  switch (period) {
+    case 'not_before':
+      throw new HttpError(400, 'invalid_request', 'from: must be before to.');
+    case 'too_long':
+      throw new HttpError(
+        400,
+        'invalid_request',
+        `to: at most ${PERIOD_DAYS_MAX} days after from.`,
+      );
+    default:
+      return period;
   }
-  return { fromMs, toMs };
 }

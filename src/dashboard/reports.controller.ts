@@ -1,10 +1,16 @@
-import { Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
+import { Body, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
+import { z } from 'zod';
 import { ReportService } from '../modules/observation/report.service.js';
 import type { Report } from '../modules/observation/report.js';
 import { HttpError } from '../platform/http/http-error.js';
+import { readBody } from '../platform/http/read-body.js';
 import { CurrentMember, Needs, type Member } from './access.js';
 import { DashboardController } from './dashboard.controller.js';
 import { SlowReads } from './slow-reads.js';
+
+const NEW = z.strictObject({
+  include_synthetic: z.boolean('takes true or false').default(false),
+});
 
 /** What calls cost, and what they would have cost. */
 @DashboardController('api/reports')
@@ -30,11 +36,13 @@ export class ReportsController {
     return whole(report);
   }
 
+  /** From the start of the observation until now; the sandbox's calls only where that is asked for. */
   @Post()
   @HttpCode(201)
   @Needs('reports.create')
-  async create(@CurrentMember() { orgId, actor }: Member) {
-    const created = await this.#sums.run(() => this.reports.create(orgId, actor));
+  async create(@CurrentMember() { orgId, actor }: Member, @Body() body: unknown) {
+    const { include_synthetic: includeSynthetic } = readBody(NEW, body);
+    const created = await this.#sums.run(() => this.reports.create(orgId, actor, includeSynthetic));
     switch (created.kind) {
       case 'created':
         return whole(created.report);

@@ -1,14 +1,10 @@
 import { Get, Inject, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { SavingsReportService } from '../modules/reports/savings-report.service.js';
-import { systemClock } from '../platform/clock.js';
 import { readBody } from '../platform/http/read-body.js';
 import { CurrentMember, Needs, type Member } from './access.js';
 import { DashboardController } from './dashboard.controller.js';
 import { TIME, checkedPeriod } from './report-period.js';
-
-const PERIOD_DAYS_DEFAULT = 30;
-const DAY_MS = 24 * 60 * 60 * 1_000;
 
 const QUERY = z.strictObject({
   from: TIME.optional(),
@@ -26,8 +22,7 @@ export class SavingsController {
   @Needs('reports.read')
   async read(@CurrentMember() { orgId }: Member, @Query() query: unknown) {
     const given = readBody(QUERY, query);
-    const toMs = given.to ?? systemClock.nowMs();
-    const period = checkedPeriod(given.from ?? toMs - PERIOD_DAYS_DEFAULT * DAY_MS, toMs);
+    const period = checkedPeriod(given.from, given.to);
     const includeSynthetic = given.include_synthetic === 'true';
     const { figures } = await this.reports.report(orgId, { period, includeSynthetic });
     return {

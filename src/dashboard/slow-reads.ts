@@ -1,4 +1,4 @@
-import { BoundedConcurrency } from '../modules/api-keys/bounded-concurrency.js';
+import { BoundedConcurrency } from '../platform/bounded-concurrency.js';
 import { HttpError } from '../platform/http/http-error.js';
 
 /** Each holds a connection of the pool for as long as it reads; the others are left to what must be quick. */

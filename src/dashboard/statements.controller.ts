@@ -50,7 +50,14 @@ export class StatementsController {
         throw new HttpError(
           409,
           'month_not_over',
-          'A statement is of a whole month, in UTC. Until it is over, GET /api/savings has its figures.',
+          `A statement is of a whole month (UTC) and its last calls: it can be made from ${created.from} on. Until then GET /api/savings has the figures.`,
+        );
+      case 'not_sealed':
+        throw new HttpError(
+          409,
+          'ledger_not_sealed',
+          'Entries of the month still wait for their seal, which comes once a minute. Try again in a minute; where that does not help, npm run shunt -- verify-ledger says what is wrong.',
+          created.retryAfterSeconds,
         );
       case 'too_soon':
         throw new HttpError(

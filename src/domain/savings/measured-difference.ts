@@ -2,15 +2,13 @@ import { divideHalfEven, type NanoUsd } from '../money/nano-usd.js';
 import { studentQuantile } from './measured-difference-student.js';
 
 /** Names the arithmetic below; a change of it is a new name. There is no randomness in it, hence no seed. */
-export const DIFFERENCE_METHOD = 'welch-hall-1';
+export const DIFFERENCE_METHOD = 'welch-lognormal-2';
 
 /** With fewer sessions in either group no interval is given. */
 export const SESSIONS_MIN = 20;
-/** With fewer sessions in either group an interval is given, and said to be unreliable. */
-export const SESSIONS_RELIABLE = 50;
-/** Cochran's rule, n > 25 x skewness^2 (Sampling Techniques, section 2.15), for the skewness of the difference itself. */
-export const SKEWNESS_RELIABLE_MAX = 0.2;
-/** One session that carries more than one part in so many of its group's dollars decides the mean by itself. */
+/** With fewer sessions in both groups together a kind of session that is rare and dear may not have occurred at all. */
+export const SESSIONS_RELIABLE = 1_000;
+/** One session that carries more than one part in so many of all dollars: the next one like it would change everything. */
 export const DOMINANCE_PARTS = 10n;
 
 const CONFIDENCE_TAIL = 0.975;
@@ -19,10 +17,11 @@ const POWER = 0.8;
 /** What is known of a group of sessions: sums that can be added up anywhere, exactly and in any order. */
 export interface PowerSums {
   readonly sessions: number;
-  /** Nano-USD, and its square and cube. */
+  /** Nano-USD, and its powers. */
   readonly sum: bigint;
   readonly squares: bigint;
   readonly cubes: bigint;
+  readonly fourths: bigint;
   readonly largest: bigint;
 }
 
@@ -31,10 +30,11 @@ export const NO_SESSIONS: PowerSums = Object.freeze({
   sum: 0n,
   squares: 0n,
   cubes: 0n,
+  fourths: 0n,
   largest: 0n,
 });
 
-export type Unreliability = 'few_sessions' | 'skewed' | 'one_session_dominates';
+export type Unreliability = 'few_sessions' | 'one_session_dominates';
 
 export interface MeasuredDifference {
   readonly method: typeof DIFFERENCE_METHOD;
@@ -51,46 +51,58 @@ export interface MeasuredDifference {
   readonly unreliable: readonly Unreliability[];
 }
 
-/** Mean, variance and third central moment (both unbiased) of one group's sessions, in nano-USD. */
+/** The sessions that were compared, each at its cost in nano-USD. */
+export interface ComparedSessions {
+  /** Left at the requested model by chance. */
+  readonly control: PowerSums;
+  readonly routed: PowerSums;
+  /** Both together, as if none had been routed: what control sessions cost, and the baseline of routed ones. */
+  readonly asRequested: PowerSums;
+}
+
+/** Of one group's sessions: mean and (unbiased) variance in nano-USD, and the fourth central moment over the squared second. */
 export interface Moments {
   readonly sessions: number;
   readonly mean: number;
   readonly variance: number;
-  readonly third: number;
+  readonly kurtosis: number;
 }
 
 export interface EstimatedInterval {
   readonly low: number;
   readonly high: number;
   readonly smallestEffect: number;
-  /** Of the sampling distribution of the difference. */
-  readonly skewness: number;
 }
 
 /** Sums of a group's session costs. */
 export function powerSums(amounts: Iterable<NanoUsd>): PowerSums {
   let sessions = 0;
-  let [sum, squares, cubes, largest] = [0n, 0n, 0n, 0n];
+  let [sum, squares, cubes, fourths, largest] = [0n, 0n, 0n, 0n, 0n];
   for (const amount of amounts) {
     const square = amount * amount;
     sessions += 1;
     sum += amount;
     squares += square;
     cubes += square * amount;
+    fourths += square * square;
     if (amount > largest) largest = amount;
   }
-  return { sessions, sum, squares, cubes, largest };
+  return { sessions, sum, squares, cubes, fourths, largest };
 }
 
 /**
  * The measured difference between sessions that were left at the requested model by chance (control) and those that
  * were routed, with a 95 % interval. The session is the unit, so calls of one session do not count as independent.
  *
- * Costs are skewed, and the control group is small: Welch's interval alone contains the truth too rarely. Each end is
- * the farther one of Welch's t and of Hall's cubic transformation of it, which takes the skewness out
- * (P. Hall, "On the removal of skewness by transformation", J. R. Statist. Soc. B 54, 1992).
+ * Costs of sessions have heavy tails, and a small control group has seldom seen its own: its mean and its variance are
+ * then too low together, and Welch's interval contains the truth too rarely. How costs are spread, in relation to their
+ * mean, is therefore taken from all sessions as well. Of the mean difference itself nothing but the two groups speaks.
  */
-export function measureDifference(control: PowerSums, routed: PowerSums): MeasuredDifference {
+export function measureDifference({
+  control,
+  routed,
+  asRequested,
+}: ComparedSessions): MeasuredDifference {
   const both = control.sessions > 0 && routed.sessions > 0;
   const known = {
     method: DIFFERENCE_METHOD,
@@ -99,9 +111,11 @@ export function measureDifference(control: PowerSums, routed: PowerSums): Measur
     differenceNanoUsd: both ? exactDifference(control, routed) : null,
   } as const;
   const without = { ...known, interval: null, smallestEffectNanoUsd: null, unreliable: [] };
-  const smaller = Math.min(control.sessions, routed.sessions);
-  if (smaller < SESSIONS_MIN) return { ...without, noInterval: 'too_few_sessions' };
-  const estimated = estimateInterval(momentsOf(control), momentsOf(routed));
+  if (Math.min(control.sessions, routed.sessions) < SESSIONS_MIN) {
+    return { ...without, noInterval: 'too_few_sessions' };
+  }
+  const moments = [control, routed, asRequested].map(momentsOf) as [Moments, Moments, Moments];
+  const estimated = estimateInterval(...moments);
   if (estimated === null) return { ...without, noInterval: 'no_variation' };
   return {
     ...known,
@@ -111,25 +125,27 @@ export function measureDifference(control: PowerSums, routed: PowerSums): Measur
     },
     noInterval: null,
     smallestEffectNanoUsd: BigInt(Math.ceil(estimated.smallestEffect)),
-    unreliable: unreliabilities(smaller, estimated.skewness, dominated(control, routed)),
+    unreliable: unreliabilities(asRequested),
   };
 }
 
 /** The stated rule by which an interval says of itself that it is not to be relied on. */
-export function unreliabilities(
-  smallerGroupSessions: number,
-  skewness: number,
-  oneDominates: boolean,
-): readonly Unreliability[] {
+export function unreliabilities({ sessions, sum, largest }: PowerSums): readonly Unreliability[] {
   const found: Unreliability[] = [];
-  if (smallerGroupSessions < SESSIONS_RELIABLE) found.push('few_sessions');
-  if (Math.abs(skewness) > SKEWNESS_RELIABLE_MAX) found.push('skewed');
-  if (oneDominates) found.push('one_session_dominates');
+  if (sessions < SESSIONS_RELIABLE) found.push('few_sessions');
+  if (largest * DOMINANCE_PARTS > sum) found.push('one_session_dominates');
   return found;
 }
 
-/** Null where no session differs from the others of its group. */
-export function estimateInterval(control: Moments, routed: Moments): EstimatedInterval | null {
+/**
+ * Each end is the farther one of two: of Welch's t, and of the difference of two lognormal means. Null where no session
+ * differs from the others of its group.
+ */
+export function estimateInterval(
+  control: Moments,
+  routed: Moments,
+  asRequested: Moments,
+): EstimatedInterval | null {
   const ofControl = control.variance / control.sessions;
   const ofRouted = routed.variance / routed.sessions;
   const variance = ofControl + ofRouted;
@@ -139,39 +155,51 @@ export function estimateInterval(control: Moments, routed: Moments): EstimatedIn
     variance ** 2 /
     (ofControl ** 2 / (control.sessions - 1) + ofRouted ** 2 / (routed.sessions - 1));
   const difference = control.mean - routed.mean;
-  const skewness =
-    (control.third / control.sessions ** 2 - routed.third / routed.sessions ** 2) / error ** 3;
-  const tail = studentQuantile(CONFIDENCE_TAIL, degreesOfFreedom);
+  const plain = error * studentQuantile(CONFIDENCE_TAIL, degreesOfFreedom);
+  const spread = spreadAtMost(asRequested);
+  const [lowControl, highControl] = lognormalMean(control, spread);
+  const [lowRouted, highRouted] = lognormalMean(routed, spread);
+  // The ends of a difference follow from those of its two parts (G. Y. Zou, A. Donner, Statist. Med. 27, 2008).
+  const below = Math.max(plain, Math.hypot(control.mean - lowControl, highRouted - routed.mean));
+  const above = Math.max(plain, Math.hypot(highControl - control.mean, routed.mean - lowRouted));
   return {
-    low: difference - error * Math.max(tail, withSkewness(tail, skewness)),
-    high: difference - error * Math.min(-tail, withSkewness(-tail, skewness)),
-    smallestEffect: error * (tail + studentQuantile(POWER, degreesOfFreedom)),
-    skewness,
+    low: difference - below,
+    high: difference + above,
+    smallestEffect: below + error * studentQuantile(POWER, degreesOfFreedom),
   };
+}
+
+/**
+ * The 95 % interval of a mean of costs whose sum is spread like a lognormal one, which a sum of skewed costs nearly is
+ * (L. F. Fenton, IRE Trans. Commun. Syst. 8, 1960). `spread`: at least this squared coefficient of variation.
+ */
+function lognormalMean(group: Moments, spread: number): readonly [number, number] {
+  if (!(group.mean > 0)) return [group.mean, group.mean];
+  const squared = Math.max(group.variance / group.mean ** 2, spread) / group.sessions;
+  const sigma = Math.sqrt(Math.log1p(squared));
+  const reach = sigma * studentQuantile(CONFIDENCE_TAIL, group.sessions - 1);
+  const centre = (sigma * sigma) / 2;
+  return [group.mean * Math.exp(centre - reach), group.mean * Math.exp(centre + reach)];
+}
+
+/** The squared coefficient of variation and its standard error: heavy tails show less of themselves than there is. */
+function spreadAtMost({ sessions, mean, variance, kurtosis }: Moments): number {
+  if (!(mean > 0 && variance > 0)) return 0;
+  return (variance / mean ** 2) * (1 + Math.sqrt(Math.max(kurtosis - 1, 0) / sessions));
 }
 
 /** From exact sums; what is rounded is rounded once, at the end. */
-export function momentsOf({ sessions, sum, squares, cubes }: PowerSums): Moments {
+export function momentsOf({ sessions, sum, squares, cubes, fourths }: PowerSums): Moments {
   const n = BigInt(sessions);
   const second = n * squares - sum * sum;
-  const third = n * n * cubes - 3n * n * sum * squares + 2n * sum * sum * sum;
-  const count = sessions;
+  const fourth =
+    n ** 3n * fourths - 4n * n * n * sum * cubes + 6n * n * sum * sum * squares - 3n * sum ** 4n;
   return {
     sessions,
-    mean: Number(sum) / count,
-    variance: Number(second) / (count * (count - 1)),
-    third: Number(third) / (count * (count - 1) * (count - 2)),
+    mean: Number(sum) / sessions,
+    variance: Number(second) / (sessions * (sessions - 1)),
+    kurtosis: second === 0n ? 0 : Number(fourth) / Number(second) ** 2,
   };
-}
-
-/** The inverse of Hall's g(t) = t + a t^2 / 3 + a^2 t^3 / 27 + a / 6. */
-function withSkewness(quantile: number, skewness: number): number {
-  if (Math.abs(skewness) < 1e-9) return quantile;
-  return (3 / skewness) * (Math.cbrt(1 + skewness * (quantile - skewness / 6)) - 1);
-}
-
-function dominated(...groups: readonly PowerSums[]): boolean {
-  return groups.some(({ largest, sum }) => largest * DOMINANCE_PARTS > sum);
 }
 
 function meanOf({ sessions, sum }: PowerSums): NanoUsd {

@@ -119,12 +119,10 @@ const OUTPUT = units('outputTokens', 'audioOutputTokens', 'imageOutputTokens');
 /** Calls by the provider and model that served them, and what attempts and evaluations beside them cost. */
 const LOGGED = `
   WITH served AS (
-    SELECT coalesce(l.served_provider, r.provider) AS provider,
-           coalesce(r.served_model, r.requested_model, 'unknown') AS model, r.cost_nano_usd AS cost, r.usage,
+    SELECT r.provider, coalesce(r.served_model, r.requested_model, 'unknown') AS model, r.cost_nano_usd AS cost, r.usage,
            r.metering = 'unmetered' AS unmetered, r.pricing = 'unpriceable' AS unpriceable,
            r.metering = 'estimated' AS estimated
       FROM request_log r
-      LEFT JOIN savings_ledger l ON l.org_id = $1 AND l.request_id = r.request_id AND l.kind = 'routed'
      WHERE r.org_id = $1 AND r.started_at >= $3::date AND r.started_at < $3::date + 1
        AND NOT r.synthetic AND r.outcome <> 'refused'
      UNION ALL

@@ -27,7 +27,7 @@ export interface InvoiceImport {
 
 export type Imported =
   | { readonly kind: 'imported'; readonly import: InvoiceImport }
-  /** The newest import is of exactly this file. */
+  /** The newest import is of exactly this file, with the same key named as one's own. */
   | { readonly kind: 'known'; readonly import: InvoiceImport }
   /** `message` names line and column. */
   | { readonly kind: 'unreadable'; readonly message: string }
@@ -77,11 +77,7 @@ export class InvoiceImportService {
           WHERE org_id = $1 ORDER BY invoice_imports.number DESC LIMIT 1`,
         [orgId],
       );
-      if (
-        newest?.sha256 === sha256 &&
-        newest.provider === options.provider &&
-        options.ownKey === null
-      ) {
+      if (newest?.sha256 === sha256 && newest.provider === options.provider) {
         const { sha256: _sha256, ...known } = newest;
         return { kind: 'known', import: known };
       }
@@ -119,7 +115,12 @@ export class InvoiceImportService {
 }
 
 type FileRead =
-  | { readonly kind: 'read'; readonly found: ReadExport; readonly sha256: string }
+  | {
+      readonly kind: 'read';
+      readonly found: ReadExport;
+      /** Of the file, and of the key that was named as one's own: another key is another reading of the same file. */
+      readonly sha256: string;
+    }
   | Extract<Imported, { kind: 'unreadable' | 'too_large' }>;
 
 async function readFile(
@@ -143,6 +144,7 @@ async function readFile(
     if (daysBetween(found) >= DAYS_MAX) {
       return { kind: 'unreadable', message: `The export speaks of more than ${DAYS_MAX} days.` };
     }
+    if (ownKey !== null) digest.update(`\nown key ${ownKey}`);
     return { kind: 'read', found, sha256: digest.digest('hex') };
   } catch (error) {
     const message = reasonOf(error);

@@ -15,6 +15,7 @@ import type { Database } from '../../platform/postgres/database.js';
 import { isAway } from '../../platform/postgres/query-error.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import type { Logger } from '../../platform/telemetry/logger.js';
+import { NIL_UUID } from '../../platform/uuid.js';
 import { auditWithin } from '../audit/audit-trail.js';
 import { mailOwnersWithin, type MailKind } from '../mail/outbox.js';
 import type { SubscriptionService } from '../subscriptions/subscription.service.js';
@@ -31,7 +32,6 @@ import { insertReport, newestReport, reportOf } from './report.service.js';
 import { mailDataOf, type Report, type ReportKind } from './report.js';
 
 const JOB = { kind: 'job', name: 'observation' } as const satisfies Actor;
-const NOBODY = '00000000-0000-0000-0000-000000000000';
 /** Organizations that one run looks at for a first call; the next run goes on behind them. */
 const CANDIDATES_PER_RUN = 500;
 const PAGE = 100;
@@ -72,7 +72,7 @@ interface Decision {
  * once: each start and each step is one transaction, whose first write is a row that there can be only one of.
  */
 export class ObservationFunnel {
-  #candidatesFrom = NOBODY;
+  #candidatesFrom = NIL_UUID;
 
   constructor(
     private readonly database: Database,
@@ -120,7 +120,7 @@ export class ObservationFunnel {
       started += await attempt(orgId, () => this.#start(orgId, atMs));
     }
     // Only now: those that a failed run did not come to are looked at again.
-    this.#candidatesFrom = ids.length < CANDIDATES_PER_RUN ? NOBODY : (ids.at(-1) ?? NOBODY);
+    this.#candidatesFrom = ids.length < CANDIDATES_PER_RUN ? NIL_UUID : (ids.at(-1) ?? NIL_UUID);
     return started;
   }
 
@@ -179,7 +179,7 @@ export class ObservationFunnel {
 
   async #takeSteps(attempt: Attempt, signal?: AbortSignal): Promise<number> {
     const asOf = new Date(this.clock.nowMs());
-    let after = { dueAt: '-infinity', orgId: NOBODY };
+    let after = { dueAt: '-infinity', orgId: NIL_UUID };
     let taken = 0;
     for (let page = 0; page < PAGES_PER_RUN; page += 1) {
       const due = await this.database.query<{ orgId: string; dueAt: string }>(

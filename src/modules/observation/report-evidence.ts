@@ -17,12 +17,15 @@ const REASONS_MAX = 100;
 /** No single query reads more than this part of the period. */
 const PART_MS = 24 * 60 * 60 * 1000;
 const COUNTED = `org_id = $1 AND started_at >= to_timestamp($2::float8 / 1000) AND started_at < to_timestamp($3::float8 / 1000)
-  AND outcome <> 'refused' AND NOT synthetic`;
+  AND outcome <> 'refused' AND ($4::boolean OR NOT synthetic)`;
+
+/** Of a call that went to another provider, the one that was asked. */
+export const ASKED_PROVIDER = `coalesce(routing #>> '{inputs,requested,provider}', provider)`;
 
 /** What an application does, by model, with the usage that it had: the sum of each dimension. */
 const CLASSES = `
   WITH calls AS (
-    SELECT project_id, route_class, provider, requested_model AS model, cost_nano_usd, usage
+    SELECT project_id, route_class, ${ASKED_PROVIDER} AS provider, requested_model AS model, cost_nano_usd, usage
       FROM request_log WHERE ${COUNTED} AND route_class IS NOT NULL
   ), used AS (
     SELECT project_id, route_class, provider, model, u.key, sum(u.value::numeric) AS units
@@ -90,6 +93,7 @@ export async function computeEvidence(
   q: Queryable,
   orgId: string,
   period: ReportPeriod,
+  includeSynthetic: boolean,
   findAlternative: FindAlternative,
   goal: EvidenceGoal = DEFAULT_GOAL,
 ): Promise<EvidenceFigures> {
@@ -97,7 +101,7 @@ export async function computeEvidence(
   const stays = new Map<string, { calls: number; spend: bigint }>();
   const obstacles = new Map<string, number>();
   for (let partMs = period.fromMs; partMs < period.toMs; partMs += PART_MS) {
-    const part = [orgId, partMs, Math.min(partMs + PART_MS, period.toMs)];
+    const part = [orgId, partMs, Math.min(partMs + PART_MS, period.toMs), includeSynthetic];
     for (const group of await q.query<ClassGroup>(CLASSES, part)) addClass(classes, group);
     for (const { reason, calls, spend } of await q.query<StayRow>(STAYS, part)) {
       const before = stays.get(reason) ?? { calls: 0, spend: 0n };
@@ -196,7 +200,8 @@ function lineOf(
     calls: main.priced,
     spendNanoUsd: main.spend,
     candidateNanoUsd: candidate.costNanoUsd,
-    periodMs: period.toMs - period.fromMs,
+    // What came in an hour is not taken for what comes in every hour.
+    periodMs: Math.max(period.toMs - period.fromMs, PART_MS),
   });
   if (plan === null) return line;
   return {

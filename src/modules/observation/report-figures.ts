@@ -1,7 +1,7 @@
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { PriceBook } from '../catalog/price-book.js';
 import { alternativesFrom, type FindAlternative } from './report-alternatives.js';
-import { computeEvidence } from './report-evidence.js';
+import { ASKED_PROVIDER, computeEvidence } from './report-evidence.js';
 import type { ReportFigures, ReportLine, ReportPeriod } from './report.js';
 
 /** Models and route classes that a report lists; its sums include the others. */
@@ -39,11 +39,15 @@ interface Counts {
   readonly unmetered_calls: number;
   readonly unpriceable_calls: number;
   readonly refused_calls: number;
+  readonly calls_with_evidence: number;
+  /** Of `calls`, and of all. */
+  readonly synthetic_counted: number;
   readonly synthetic_calls: number;
 }
 
+const REAL = `($4::boolean OR NOT synthetic)`;
 const FORWARDED = `outcome <> 'refused'`;
-const COUNTED = `${FORWARDED} AND NOT synthetic`;
+const COUNTED = `${FORWARDED} AND ${REAL}`;
 const PROJECTED = `${COUNTED} AND projected_cost_nano_usd IS NOT NULL AND cost_nano_usd IS NOT NULL`;
 
 const COUNTS: Readonly<Record<keyof Counts, string>> = {
@@ -53,7 +57,9 @@ const COUNTS: Readonly<Record<keyof Counts, string>> = {
   estimated_calls: `${COUNTED} AND metering = 'estimated'`,
   unmetered_calls: `${COUNTED} AND metering = 'unmetered'`,
   unpriceable_calls: `${COUNTED} AND pricing = 'unpriceable'`,
-  refused_calls: `NOT (${FORWARDED}) AND NOT synthetic`,
+  refused_calls: `NOT (${FORWARDED}) AND ${REAL}`,
+  calls_with_evidence: `${COUNTED} AND has_rule`,
+  synthetic_counted: `${COUNTED} AND synthetic`,
   synthetic_calls: 'synthetic',
 };
 
@@ -70,8 +76,14 @@ const GROUPS = `
          CASE WHEN grouping(provider, route_class) = 3 THEN
            (array_agg(DISTINCT price_version) FILTER (WHERE ${COUNTED} AND price_version IS NOT NULL))[1:${PRICE_VERSIONS_MAX}]
          END AS price_versions
-    FROM request_log
-   WHERE org_id = $1 AND started_at >= to_timestamp($2::float8 / 1000) AND started_at < to_timestamp($3::float8 / 1000)
+    FROM (SELECT ${ASKED_PROVIDER} AS provider, requested_model, route_class, outcome, synthetic, metering, pricing,
+                 cost_nano_usd, projected_cost_nano_usd, price_version, EXISTS (
+                   SELECT FROM route_rules g
+                    WHERE g.org_id = $1 AND g.revoked_at IS NULL AND g.project_id = r.project_id
+                      AND r.route_class IS NOT NULL AND g.route_class IN (r.route_class, '*')) AS has_rule
+            FROM request_log r
+           WHERE r.org_id = $1 AND r.started_at >= to_timestamp($2::float8 / 1000)
+             AND r.started_at < to_timestamp($3::float8 / 1000)) AS calls
    GROUP BY GROUPING SETS ((), (provider, requested_model), (route_class))
    ORDER BY count(*) DESC LIMIT ${GROUPS_PER_PART_MAX}`;
 
@@ -82,12 +94,13 @@ export async function computeReport(
   q: Queryable,
   orgId: string,
   { fromMs, toMs }: ReportPeriod,
+  includeSynthetic = false,
   findAlternative: FindAlternative = LIST_PRICES,
 ): Promise<ComputedReport> {
   const sums = new Map<string, Sum>();
   const priceVersions = new Set<string>();
   for (let partMs = fromMs; partMs < toMs; partMs += PART_MS) {
-    const part = [orgId, partMs, Math.min(partMs + PART_MS, toMs)];
+    const part = [orgId, partMs, Math.min(partMs + PART_MS, toMs), includeSynthetic];
     for (const group of await q.query<Group>(GROUPS, part)) {
       add(sums, group);
       for (const version of group.price_versions ?? []) priceVersions.add(version);
@@ -96,14 +109,16 @@ export async function computeReport(
   const of = (kind: Group['kind']): Sum[] =>
     [...sums.values()].filter((sum) => sum.group.kind === kind && sum.counts.calls > 0);
   const total = sums.get(TOTAL);
-  const { refused_calls, synthetic_calls, ...counts } = total?.counts ?? NOTHING;
+  const { refused_calls, synthetic_calls, synthetic_counted, ...counts } = total?.counts ?? NOTHING;
   return {
     figures: {
       version: 2,
+      synthetic_included: includeSynthetic,
       ...counts,
+      synthetic_calls: synthetic_counted,
       ...amountsOf(total),
       projected_nano_usd: String((total?.spend ?? 0n) - (total?.savings ?? 0n)),
-      excluded: { refused_calls, synthetic_calls },
+      excluded: { refused_calls, synthetic_calls: includeSynthetic ? 0 : synthetic_calls },
       models: largest(of('model'), MODELS_MAX).map((sum) => ({
         provider: sum.group.provider ?? '',
         model: sum.group.model,
@@ -113,7 +128,13 @@ export async function computeReport(
         route_class: sum.group.route_class,
         ...lineOf(sum),
       })),
-      evidence: await computeEvidence(q, orgId, { fromMs, toMs }, findAlternative),
+      evidence: await computeEvidence(
+        q,
+        orgId,
+        { fromMs, toMs },
+        includeSynthetic,
+        findAlternative,
+      ),
     },
     priceVersions: [...priceVersions].toSorted().slice(0, PRICE_VERSIONS_MAX),
   };
@@ -156,8 +177,14 @@ function largest(sums: readonly Sum[], atMost: number): Sum[] {
 }
 
 function lineOf(sum: Sum): ReportLine {
-  const { calls, projected_calls } = sum.counts;
-  return { calls, projected_calls, ...amountsOf(sum) };
+  const { calls, projected_calls, calls_with_evidence, synthetic_counted } = sum.counts;
+  return {
+    calls,
+    projected_calls,
+    calls_with_evidence,
+    synthetic_calls: synthetic_counted,
+    ...amountsOf(sum),
+  };
 }
 
 function amountsOf(sum: Sum | undefined) {

@@ -6,7 +6,7 @@ import type { Queryable } from '../../platform/postgres/queryable.js';
 import { isUuid } from '../../platform/uuid.js';
 import { auditWithin } from '../audit/audit-trail.js';
 import { computeReport, type ComputedReport } from './report-figures.js';
-import type { Report, ReportKind, ReportPeriod } from './report.js';
+import { includesSynthetic, type Report, type ReportKind, type ReportPeriod } from './report.js';
 
 export type CreatedReport =
   | { readonly kind: 'created'; readonly report: Report }
@@ -33,7 +33,7 @@ export class ReportService {
   ) {}
 
   /** On demand: from the start of the observation until now. At most one a minute, because it reads every call. */
-  async create(orgId: string, actor: Actor): Promise<CreatedReport> {
+  async create(orgId: string, actor: Actor, includeSynthetic = false): Promise<CreatedReport> {
     const nowMs = this.clock.nowMs();
     return this.database.tenant(orgId, async (q) => {
       const [lock] = await q.query<{ free: boolean }>(
@@ -53,7 +53,8 @@ export class ReportService {
       if (waitMs > 0) return { kind: 'too_soon', retryAfterSeconds: Math.ceil(waitMs / 1000) };
       const sinceMs = Math.max(Math.floor(found.sinceMs), nowMs - PERIOD_MS_MAX);
       const period = { fromMs: Math.min(sinceMs, nowMs), toMs: nowMs };
-      const report = reportOf('on_demand', period, await computeReport(q, orgId, period), nowMs);
+      const computed = await computeReport(q, orgId, period, includeSynthetic);
+      const report = reportOf('on_demand', period, computed, nowMs);
       await insertReport(q, orgId, report, actor);
       return { kind: 'created', report };
     });
@@ -80,10 +81,11 @@ export class ReportService {
   }
 }
 
-/** In a transaction that is scoped to the organization; null where there is none. */
+/** In a transaction that is scoped to the organization; null where there is none. None that counts the sandbox. */
 export async function newestReport(q: Queryable, orgId: string): Promise<Report | null> {
   const [row] = await q.query<Report>(
-    `SELECT ${SELECTED} FROM reports WHERE org_id = $1
+    `SELECT ${SELECTED} FROM reports
+      WHERE org_id = $1 AND figures ->> 'synthetic_included' IS DISTINCT FROM 'true'
       ORDER BY created_at DESC, reports.id DESC LIMIT 1`,
     [orgId],
   );
@@ -125,6 +127,6 @@ export async function insertReport(
     action: 'report.created',
     atMs: createdAtMs,
     subject: id,
-    details: { kind },
+    details: { kind, ...(includesSynthetic(figures) ? { include_synthetic: true } : {}) },
   });
 }

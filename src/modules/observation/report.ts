@@ -8,6 +8,10 @@ export interface ReportLine {
   /** What `projected_calls` of them would have saved. */
   readonly projected_savings_nano_usd: string;
   readonly projected_calls: number;
+  /** Those whose class has evidence (`evidence.classes` says which): the others stay. Not told in version 1. */
+  readonly calls_with_evidence?: number;
+  /** Those that the sandbox served, where it was asked to be counted: nobody paid for them. */
+  readonly synthetic_calls?: number;
 }
 
 /**
@@ -21,7 +25,7 @@ interface SharedFigures extends ReportLine {
   readonly unmetered_calls: number;
   readonly unpriceable_calls: number;
   readonly projected_nano_usd: string;
-  /** Left out of everything above: refused before they were forwarded, and calls of the sandbox. */
+  /** Left out of everything else: refused before they were forwarded, and calls of the sandbox unless they were asked for. */
   readonly excluded: { readonly refused_calls: number; readonly synthetic_calls: number };
   /** By the model that was asked for, those with most calls first. */
   readonly models: readonly (ReportLine & {
@@ -79,7 +83,19 @@ export interface EvidenceFigures {
 
 /** `version` is of the shape: a reader asks for it before it reads on. Version 1 was made until evidence was told of. */
 export type ReportFigures = SharedFigures &
-  ({ readonly version: 1 } | { readonly version: 2; readonly evidence: EvidenceFigures });
+  (
+    | { readonly version: 1 }
+    | {
+        readonly version: 2;
+        /** Calls of the sandbox count like any other: then no amount is anybody's money. */
+        readonly synthetic_included: boolean;
+        readonly evidence: EvidenceFigures;
+      }
+  );
+
+export function includesSynthetic(figures: ReportFigures): boolean {
+  return figures.version === 2 && figures.synthetic_included;
+}
 
 export interface ReportPeriod {
   readonly fromMs: number;

@@ -1,7 +1,7 @@
 import type { LedgerKind } from '../../domain/savings/ledger-entry.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import type { ReportPeriod } from '../observation/report.js';
-import { partsOf } from './period-parts.js';
+import { partsOf } from './report-period.js';
 import type {
   Adjustment,
   KindLine,
@@ -18,8 +18,6 @@ const ADJUSTMENTS_SHOWN_MAX = 100;
 export interface LedgerScope {
   readonly period: ReportPeriod;
   readonly includeSynthetic: boolean;
-  /** Entries up to this number alone; null for all. */
-  readonly upToSeq: number | null;
 }
 
 export type LedgerSums = Pick<
@@ -47,24 +45,24 @@ const GROUPS = `
   SELECT ${GROUPED}, count(*)::float8 AS entries, trunc(sum(baseline_nano_usd))::text AS baseline,
          trunc(sum(actual_nano_usd))::text AS actual, trunc(sum(savings_nano_usd))::text AS savings
     FROM savings_ledger
-   WHERE org_id = $1 AND at_ms >= $2 AND at_ms < $3 AND ($4::bigint IS NULL OR seq <= $4)
+   WHERE org_id = $1 AND at_ms >= $2 AND at_ms < $3
    GROUP BY ${GROUPED}`;
 
 /** Adds up the entries of a period, in a transaction that is scoped to the organization. Amounts stay integers. */
 export async function sumLedger(
   q: Queryable,
   orgId: string,
-  { period, includeSynthetic, upToSeq }: LedgerScope,
+  { period, includeSynthetic }: LedgerScope,
 ): Promise<LedgerSums> {
   const sums = new LedgerTotals(includeSynthetic);
   for (const { fromMs, toMs } of partsOf(period)) {
-    for (const group of await q.query<Group>(GROUPS, [orgId, fromMs, toMs, upToSeq])) {
+    for (const group of await q.query<Group>(GROUPS, [orgId, fromMs, toMs])) {
       sums.add(group);
     }
   }
   return {
     ...sums.lines(),
-    adjustments: await adjustmentsOf(q, orgId, { period, includeSynthetic, upToSeq }),
+    adjustments: await adjustmentsOf(q, orgId, { period, includeSynthetic }),
   };
 }
 
@@ -104,11 +102,11 @@ class LedgerTotals {
   add(group: Group): void {
     if (group.synthetic) this.#synthetic.add(group);
     if (group.synthetic && !this.includeSynthetic) return;
-    this.#total.add(group);
     if (group.auto) {
       this.#auto.add(group);
       return;
     }
+    this.#total.add(group);
     const { baseline_provider, baseline_model, served_provider, served_model } = group;
     const pair = [baseline_provider, baseline_model, served_provider, served_model];
     sumIn(this.#kinds, [group.kind]).add(group);
@@ -167,15 +165,15 @@ function listed<Names>(
 async function adjustmentsOf(
   q: Queryable,
   orgId: string,
-  { period, includeSynthetic, upToSeq }: LedgerScope,
+  { period, includeSynthetic }: LedgerScope,
 ): Promise<Adjustment[]> {
   const rows = await q.query<Omit<Adjustment, 'at'> & { readonly atMs: number }>(
     `SELECT request_id, attempt, at_ms::float8 AS "atMs", savings_nano_usd::text
        FROM savings_ledger
-      WHERE org_id = $1 AND at_ms >= $2 AND at_ms < $3 AND ($4::bigint IS NULL OR seq <= $4)
-        AND kind = 'adjustment' AND ($5::boolean OR NOT synthetic)
+      WHERE org_id = $1 AND at_ms >= $2 AND at_ms < $3
+        AND kind = 'adjustment' AND ($4::boolean OR NOT synthetic)
       ORDER BY seq DESC LIMIT ${ADJUSTMENTS_SHOWN_MAX}`,
-    [orgId, period.fromMs, period.toMs, upToSeq, includeSynthetic],
+    [orgId, period.fromMs, period.toMs, includeSynthetic],
   );
   return rows.map(({ request_id, attempt, atMs, savings_nano_usd }) => ({
     request_id,

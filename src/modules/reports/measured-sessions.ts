@@ -1,14 +1,15 @@
+import type { NanoUsd } from '../../domain/money/nano-usd.js';
 import {
-  NO_SESSIONS,
   measureDifference,
   powerSums,
   type MeasuredDifference,
-  type PowerSums,
 } from '../../domain/savings/measured-difference.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import type { ReportPeriod } from '../observation/report.js';
-import { partsOf } from './period-parts.js';
+import { partsOf } from './report-period.js';
 
+/** No session is one for longer: whether one under way was routable already shows in the calls of so long before. */
+const LOOKBACK_MS = 24 * 60 * 60_000;
 /** Sessions that are kept in memory at once; beyond it nothing is measured, and that is said. */
 const SESSIONS_MAX = 200_000;
 
@@ -24,9 +25,9 @@ export interface MeasuredJson {
   readonly unreliable: readonly string[];
   /** Sessions that would have been routed and are in neither group. */
   readonly left_out: {
-    /** The control share was changed while they lasted. */
+    /** The control share was changed while they lasted, and what was remembered of them is lost. */
     readonly changed_group: number;
-    /** A call of theirs has no cost. */
+    /** A call of theirs has no cost, or an attempt of it may have had one that is not known. */
     readonly not_priced_control: number;
     readonly not_priced_routed: number;
   };
@@ -37,11 +38,15 @@ interface SessionPart {
   readonly session: string;
   /** Some call would have been routed. */
   readonly would: boolean;
-  readonly control: boolean;
+  /** Null where the router had no say in any of its calls. */
+  readonly control: boolean | null;
   readonly mixed: boolean;
   /** Of all calls, and of those from the first one on that would have been routed. */
   readonly cost: string;
   readonly cost_since: string;
+  /** The same, had each call gone to what was asked for. */
+  readonly asked: string;
+  readonly asked_since: string;
   readonly unpriced: boolean;
   readonly unpriced_since: boolean;
 }
@@ -50,35 +55,47 @@ interface Session {
   readonly control: boolean;
   isMixed: boolean;
   isUnpriced: boolean;
-  cost: bigint;
+  cost: NanoUsd;
+  /** What it had cost at the models that were asked for. */
+  asked: NanoUsd;
 }
 
 /**
  * A session counts from its first call on that would have been routed: until then both groups are treated alike, so
- * that which sessions count, and from where, does not depend on the group. Failed attempts are a part of the cost.
+ * that which sessions count, and from where, does not depend on the group. One that was under way when the period began
+ * is looked at from before it ($5): where its first such call was, its later ones need not be the same in both groups.
+ * Failed attempts are a part of the cost; one that may have cost something, nobody knows what, leaves its session without
+ * a price. An entry's time is the time at which its call began.
  */
 const SESSIONS = `
-  WITH failed AS (
-    SELECT request_id, sum(actual_nano_usd) AS cost FROM savings_ledger
-     WHERE org_id = $1 AND kind = 'failed_attempt' AND at_ms >= $2::float8 AND at_ms < $3::float8 + 86400000
+  WITH entries AS (
+    SELECT request_id, sum(actual_nano_usd) FILTER (WHERE kind = 'failed_attempt') AS failed,
+           sum(baseline_nano_usd) FILTER (WHERE kind = 'routed') AS baseline
+      FROM savings_ledger
+     WHERE org_id = $1 AND kind IN ('failed_attempt', 'routed') AND at_ms >= $2::float8 AND at_ms < $3::float8
      GROUP BY request_id
   ), calls AS (
-    SELECT r.session_key, r.started_at, r.pricing = 'priced' OR r.metering = 'not_applicable' AS known,
-           coalesce(r.cost_nano_usd, 0) + coalesce(f.cost, 0) AS cost,
+    SELECT r.session_key, r.started_at, r.started_at >= to_timestamp($2::float8 / 1000) AS inside,
+           (r.pricing = 'priced' OR r.metering = 'not_applicable')
+             AND (r.routing ->> 'unknownCostAttempts') IS NULL AS known,
+           coalesce(r.cost_nano_usd, 0) + coalesce(e.failed, 0) AS cost,
+           coalesce(e.baseline, r.cost_nano_usd, 0) AS asked,
            (r.routing -> 'inputs' ->> 'control')::boolean AS control,
            min(r.started_at) FILTER (WHERE jsonb_typeof(r.routing -> 'decision' -> 'wouldRoute') = 'object')
              OVER (PARTITION BY r.session_key) AS since
-      FROM request_log r LEFT JOIN failed f USING (request_id)
-     WHERE r.org_id = $1 AND r.started_at >= to_timestamp($2::float8 / 1000) AND r.started_at < to_timestamp($3::float8 / 1000)
+      FROM request_log r LEFT JOIN entries e USING (request_id)
+     WHERE r.org_id = $1 AND r.started_at >= to_timestamp($5::float8 / 1000) AND r.started_at < to_timestamp($3::float8 / 1000)
        AND r.session_key IS NOT NULL AND r.outcome <> 'refused' AND ($4::boolean OR NOT r.synthetic)
   )
-  SELECT session_key AS session, since IS NOT NULL AS would, coalesce(bool_or(control), false) AS control,
+  SELECT session_key AS session, since IS NOT NULL AS would, bool_or(control) AS control,
          coalesce(bool_or(control) <> bool_and(control), false) AS mixed,
-         trunc(sum(cost))::text AS cost,
-         trunc(coalesce(sum(cost) FILTER (WHERE started_at >= since), 0))::text AS cost_since,
-         bool_or(NOT known) AS unpriced,
-         coalesce(bool_or(NOT known) FILTER (WHERE started_at >= since), false) AS unpriced_since
-    FROM calls GROUP BY session_key, since
+         trunc(sum(cost) FILTER (WHERE inside))::text AS cost,
+         trunc(coalesce(sum(cost) FILTER (WHERE inside AND started_at >= since), 0))::text AS cost_since,
+         trunc(sum(asked) FILTER (WHERE inside))::text AS asked,
+         trunc(coalesce(sum(asked) FILTER (WHERE inside AND started_at >= since), 0))::text AS asked_since,
+         bool_or(NOT known) FILTER (WHERE inside) AS unpriced,
+         coalesce(bool_or(NOT known) FILTER (WHERE inside AND started_at >= since), false) AS unpriced_since
+    FROM calls GROUP BY session_key, since HAVING bool_or(inside)
    LIMIT ${SESSIONS_MAX + 1}`;
 
 /** The measured difference of a period, in a transaction that is scoped to the organization. */
@@ -90,41 +107,51 @@ export async function measureSessions(
 ): Promise<MeasuredJson> {
   const sessions = new Map<string, Session>();
   for (const { fromMs, toMs } of partsOf(period)) {
-    const parts = await q.query<SessionPart>(SESSIONS, [orgId, fromMs, toMs, includeSynthetic]);
+    const lookbackMs = fromMs === period.fromMs ? LOOKBACK_MS : 0;
+    const values = [orgId, fromMs, toMs, includeSynthetic, Math.max(fromMs - lookbackMs, 0)];
+    const parts = await q.query<SessionPart>(SESSIONS, values);
     for (const part of parts) add(sessions, part);
     if (parts.length > SESSIONS_MAX || sessions.size > SESSIONS_MAX) {
-      const none = measureDifference(NO_SESSIONS, NO_SESSIONS);
+      const none = compared([], []);
       return { ...measuredJson(none, []), no_interval: 'too_many_sessions' };
     }
   }
   const found = [...sessions.values()];
-  const measured = measureDifference(groupOf(found, true), groupOf(found, false));
-  return measuredJson(measured, found);
+  return measuredJson(compared(groupOf(found, true), groupOf(found, false)), found);
 }
 
 function add(sessions: Map<string, Session>, part: SessionPart): void {
   const known = sessions.get(part.session);
   if (known === undefined) {
-    if (!part.would) return;
+    if (!part.would || part.control === null) return;
     sessions.set(part.session, {
       control: part.control,
       isMixed: part.mixed,
       isUnpriced: part.unpriced_since,
       cost: BigInt(part.cost_since),
+      asked: BigInt(part.asked_since),
     });
     return;
   }
-  // A later part without any decision says nothing of the group.
-  known.isMixed ||= part.mixed || (part.would && part.control !== known.control);
+  known.isMixed ||= part.mixed || (part.control !== null && part.control !== known.control);
   known.isUnpriced ||= part.unpriced;
   known.cost += BigInt(part.cost);
+  known.asked += BigInt(part.asked);
 }
 
-function groupOf(sessions: readonly Session[], control: boolean): PowerSums {
-  const own = sessions.filter(
+function groupOf(sessions: readonly Session[], control: boolean): Session[] {
+  return sessions.filter(
     (session) => session.control === control && !session.isMixed && !session.isUnpriced,
   );
-  return powerSums(own.map(({ cost }) => cost));
+}
+
+function compared(control: readonly Session[], routed: readonly Session[]): MeasuredDifference {
+  const costs = (group: readonly Session[]): NanoUsd[] => group.map(({ cost }) => cost);
+  return measureDifference({
+    control: powerSums(costs(control)),
+    routed: powerSums(costs(routed)),
+    asRequested: powerSums([...costs(control), ...routed.map(({ asked }) => asked)]),
+  });
 }
 
 function measuredJson(measured: MeasuredDifference, sessions: readonly Session[]): MeasuredJson {

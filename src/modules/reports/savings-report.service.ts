@@ -17,18 +17,18 @@ export class SavingsReportService {
 
   /** Made anew each time; nothing of it is stored. The period may be up to 400 days long. */
   async report(orgId: string, query: SavingsQuery): Promise<SavingsReport> {
-    const figures = await this.database.tenant(orgId, (q) =>
-      savingsFigures(q, orgId, { ...query, upToSeq: null }),
+    const figures = await this.database.tenantSnapshot(orgId, (q) =>
+      savingsFigures(q, orgId, query),
     );
     return { period: query.period, figures };
   }
 }
 
-/** In a transaction that is scoped to the organization. @param upToSeq entries up to this number alone. */
+/** In a transaction that is scoped to the organization, of one snapshot: its parts speak of the same calls. */
 export async function savingsFigures(
   q: Queryable,
   orgId: string,
-  query: SavingsQuery & { readonly upToSeq: number | null },
+  query: SavingsQuery,
 ): Promise<SavingsFigures> {
   const { period, includeSynthetic } = query;
   return {

@@ -46,18 +46,20 @@ export interface CallCounts extends Readonly<Record<Exclusion, number>> {
 export interface SavingsFigures {
   /** Of this shape: a reader asks for it before it reads on. */
   readonly version: 1;
-  /** Everything of the period: the sum of `by_kind` and `auto`. */
+  /** The savings that are claimed, without the calls that asked for `shunt/auto`. Each of the three lists adds up to it. */
   readonly total: SavingsLine;
-  /** Without the calls that asked for `shunt/auto`; so are the three lists. */
   readonly by_kind: readonly KindLine[];
   readonly by_models: readonly ModelPairLine[];
   readonly by_project: readonly ProjectLine[];
-  /** Calls that asked for `shunt/auto`: their baseline is the project's default model, not what anybody asked for. */
+  /**
+   * Beside the total and in nothing above: calls that asked for `shunt/auto`, whose baseline is the project's default
+   * model, not what anybody asked for.
+   */
   readonly auto: SavingsLine;
-  /** Entries of the sandbox: in nothing above unless they were asked for. */
+  /** Entries of the sandbox: in nothing above unless `synthetic_included`. */
   readonly synthetic: SavingsLine;
   readonly synthetic_included: boolean;
-  /** The newest ones; `by_kind` and `auto` have their sum. */
+  /** The newest ones; the sums have all of them. */
   readonly adjustments: readonly Adjustment[];
   readonly calls: CallCounts;
   readonly measured: MeasuredJson;

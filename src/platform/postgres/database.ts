@@ -6,7 +6,7 @@ import { QueryError, toQueryError } from './query-error.js';
 import type { Queryable } from './queryable.js';
 import { assertSafeLogin } from './runtime-login.js';
 import { withinTime } from './time-limit.js';
-import { scopeToDirectory, scopeToOrganization, scopeToUser } from './session-scope.js';
+import { scopeToDirectory, scopeToOrganization } from './session-scope.js';
 
 export interface DatabaseOptions {
   readonly url: string;
@@ -103,9 +103,12 @@ export class Database implements Queryable {
   }
 
   /** All of `work` or nothing. It sees no tenant's rows unless it scopes itself (session-scope.ts). */
-  async transaction<T>(work: (q: Queryable) => Promise<T>): Promise<T> {
+  async transaction<T>(
+    work: (q: Queryable) => Promise<T>,
+    isolation?: 'REPEATABLE READ',
+  ): Promise<T> {
     return this.#withRunner(async (runner) => {
-      await runner.startTransaction();
+      await runner.startTransaction(isolation);
       const result = await work({ query: (sql, parameters) => run(runner, sql, parameters ?? []) });
       await runner.commitTransaction();
       return result;
@@ -120,12 +123,12 @@ export class Database implements Queryable {
     });
   }
 
-  /** A transaction that may read which organizations a user belongs to. */
-  async user<T>(userId: string, work: (q: Queryable) => Promise<T>): Promise<T> {
+  /** As `tenant`, and all of it sees what was committed when it began. For reading: a write may be refused. */
+  async tenantSnapshot<T>(orgId: string, work: (q: Queryable) => Promise<T>): Promise<T> {
     return this.transaction(async (q) => {
-      await scopeToUser(q, userId);
+      await scopeToOrganization(q, orgId);
       return work(q);
-    });
+    }, 'REPEATABLE READ');
   }
 
   /** A transaction that may read the list of organizations, for operators and jobs; use `tenant` for each. */

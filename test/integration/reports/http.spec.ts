@@ -1,14 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isGenuineStatement } from '../../../src/modules/reports/statement.js';
+import { appendEntriesWithin } from '../../../src/modules/ledger/ledger-columns.js';
 import { INSERT_RECORDS } from '../../../src/modules/records/request-log-columns.js';
 import { firstOwner, signIn, type DashboardClient } from '../../support/dashboard-client.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
 import { finalOf, startOf } from '../records/record-samples.js';
 import { ANTHROPIC_COST_HEADER, anthropicCost } from './provider-files.js';
-import { lastMonthMs } from './reports-rig.js';
+import { DAY_MS, entryOf, lastMonthMs } from './reports-rig.js';
 
 let gateway: TestGateway;
 let owner: DashboardClient;
+let orgId: string;
 const FROM = lastMonthMs();
 const month = new Date(FROM).toISOString().slice(0, 7);
 
@@ -16,7 +18,7 @@ beforeAll(async () => {
   gateway = await startGateway();
   const credentials = firstOwner(gateway);
   owner = await signIn(gateway, credentials);
-  const { orgId } = credentials;
+  ({ orgId } = credentials);
   const call = finalOf(startOf(FROM, { org_id: orgId, provider: 'anthropic' }), {
     served_model: 'claude-haiku-5-5',
     cost_nano_usd: '2000000000',
@@ -70,6 +72,18 @@ test('what is no invoice is refused in words that name the column', async () => 
   expect((await upload('/api/reports', 'a,b')).status).toBe(415);
 }); // prettier-ignore
 
+test('there is no statement while the ledger is not sealed, and it says when to come back', async () => {
+  const beforeMs = FROM - DAY_MS;
+  await gateway.app.engine.database.tenant(orgId, (q) =>
+    appendEntriesWithin(q, [entryOf(orgId, beforeMs)]),
+  );
+  const refused = await owner.post('/api/statements', {
+    month: new Date(beforeMs).toISOString().slice(0, 7),
+  });
+  expect(refused).toMatchObject({ status: 409, body: { error: { code: 'ledger_not_sealed' } } });
+  expect(refused.headers.get('retry-after')).toBe('60');
+});
+
 test('savings, and a statement that its reader can check', async () => {
   const savings = await owner.get(`/api/savings?from=${month}-01&include_synthetic=false`);
   expect(savings.body).toMatchObject({ figures: { version: 1, total: { entries: 0 } } });
@@ -85,6 +99,22 @@ test('savings, and a statement that its reader can check', async () => {
   expect((await owner.post('/api/statements', { month })).status).toBe(429);
   expect((await owner.post('/api/statements', { month: '2099-01' })).status).toBe(409);
   expect((await owner.get('/api/statements')).body).toMatchObject({ data: [{ id, month }] });
+});
+
+test('a report counts calls of the sandbox where that is asked for, and nothing else is taken', async () => {
+  const made = await owner.post('/api/reports', { include_synthetic: true });
+  expect(made).toMatchObject({ status: 201, body: { figures: { synthetic_included: true } } });
+  for (const wrong of [{ include_synthetic: 'true' }, { include_synthetics: true }]) {
+    const refused = await owner.post('/api/reports', wrong);
+    expect(refused).toMatchObject({ status: 400, body: { error: { code: 'invalid_request' } } });
+  }
+});
+
+test('a day that there is not is refused in words, and a time without a zone is UTC', async () => {
+  expect((await owner.get('/api/savings?from=2026-02-30')).status).toBe(400);
+  expect((await owner.get('/api/invoices/check?provider=openai&from=2026-02-30')).status).toBe(400);
+  const { body } = await owner.get(`/api/savings?from=${month}-01T01:30&to=${month}-02`);
+  expect(body).toMatchObject({ period: { from: `${month}-01T01:30:00.000Z` } });
 });
 
 test('requests and the trail come as files', async () => {

@@ -150,6 +150,25 @@ test('the same file twice in a row is one import', async () => {
   expect(await rig.imports.list(orgId)).toEqual([first]);
 }); // prettier-ignore
 
+test('the same file is read anew where another key, or none, is named as one’s own', async () => {
+  const orgId = await rig.organization();
+  const lines = [
+    ANTHROPIC_COST_HEADER,
+    anthropicCost(day(0), 'claude-haiku-5-5', '1', 'Production'),
+    anthropicCost(day(0), 'claude-haiku-5-5', '2', 'Somebody else'),
+  ];
+  const ownAfter = async (ownKey: string | null) => {
+    const options = { provider: 'anthropic', ownKey } as const;
+    const { kind } = await rig.imports.import(orgId, options, fileOf(lines), OWNER);
+    return [kind, (await check(orgId, 'anthropic')).cost?.sum.invoiced];
+  };
+  expect(await ownAfter('Production')).toEqual(['imported', '1000000000']);
+  expect(await ownAfter('Production')).toEqual(['known', '1000000000']);
+  expect(await ownAfter(null)).toEqual(['imported', '3000000000']);
+  expect(await ownAfter(null)).toEqual(['known', '3000000000']);
+  expect(await ownAfter('Somebody else')).toEqual(['imported', '2000000000']);
+});
+
 test('columns may come in any order and case, with quotes, CRLF and a byte order mark', async () => {
   const orgId = await rig.organization();
   await imported(orgId, 'anthropic', [

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ReportService } from '../../../src/modules/observation/report.service.js';
+import { ReportService, newestReport } from '../../../src/modules/observation/report.service.js';
 import type { ReportFigures } from '../../../src/modules/observation/report.js';
 import { PriceBook } from '../../../src/modules/catalog/price-book.js';
 import { NO_USAGE } from '../../../src/domain/pricing/usage.js';
@@ -24,7 +24,7 @@ async function organizationWithProjects() {
   return { orgId, projectId, other };
 }
 
-async function reportOf(orgId: string): Promise<ReportFigures> {
+async function reportOf(orgId: string, includeSynthetic = false): Promise<ReportFigures> {
   const nowMs = rig.clock.nowMs();
   const started = nowMs - PERIOD_DAYS * DAY_MS;
   await rig.db.database.tenant(orgId, (q) =>
@@ -34,7 +34,11 @@ async function reportOf(orgId: string): Promise<ReportFigures> {
       new Date(nowMs + DAY_MS),
     ]),
   );
-  const created = await new ReportService(rig.db.database, rig.clock).create(orgId, OWNER);
+  const created = await new ReportService(rig.db.database, rig.clock).create(
+    orgId,
+    OWNER,
+    includeSynthetic,
+  );
   if (created.kind !== 'created') throw new Error(created.kind);
   expect(created.report.period).toEqual({ fromMs: started, toMs: nowMs });
   return created.report.figures;
@@ -102,6 +106,75 @@ test('a class without evidence has its plan: labels, dollars, days and what it c
     days: 19,
     saving_per_30_days_nano_usd: String(300n * (50_000_000n - perCall)),
   });
+});
+
+test('each line says how many of its calls have evidence', async () => {
+  const { orgId, projectId } = await organizationWithProjects();
+  const call = { ...STAYS, project_id: projectId, cost_nano_usd: '10' };
+  await rig.calls(orgId, [
+    ...times(3, { ...call, route_class: 'ruled' }),
+    ...times(2, { ...call, route_class: 'plain' }),
+    ...times(1, { ...call, requested_model: 'gpt-5.1', route_class: null }),
+  ]);
+  await rig.db.database.tenant(orgId, (q) =>
+    q.query(
+      `INSERT INTO route_rules (org_id, id, project_id, route_class, targets, created_by, created_at)
+       VALUES ($1, $2, $3, 'ruled', '[{"provider":"openai","model":"gpt-6-luna"}]', 'test', now())`,
+      [orgId, randomUUID(), projectId],
+    ),
+  );
+  const figures = await reportOf(orgId);
+  expect(figures.calls_with_evidence).toBe(3);
+  expect(figures.models.map((line) => [line.model, line.calls, line.calls_with_evidence])).toEqual([
+    ['gpt-6-sol', 5, 3],
+    ['gpt-5.1', 1, 0],
+  ]);
+  const classes = figures.route_classes.map((line) => [line.route_class, line.calls_with_evidence]);
+  expect(classes).toEqual([['ruled', 3], ['plain', 0], [null, 0]]);
+}); // prettier-ignore
+
+test('calls of the sandbox are in a report that asks for them, which says so, and in no mail', async () => {
+  const { orgId, projectId } = await organizationWithProjects();
+  const call = { ...STAYS, project_id: projectId, cost_nano_usd: '10', route_class: 'plain' };
+  await rig.calls(orgId, [...times(2, { ...call, synthetic: true }), ...times(1, call)]);
+  const real = await reportOf(orgId);
+  expect(real).toMatchObject({
+    synthetic_included: false,
+    calls: 1,
+    spend_nano_usd: '10',
+    synthetic_calls: 0,
+    excluded: { synthetic_calls: 2 },
+  });
+  rig.clock.atMs += 60_000;
+  const made = await new ReportService(rig.db.database, rig.clock).create(orgId, OWNER, true);
+  if (made.kind !== 'created') throw new Error(made.kind);
+  expect(made.report.figures).toMatchObject({
+    synthetic_included: true,
+    calls: 3,
+    spend_nano_usd: '30',
+    synthetic_calls: 2,
+    models: [{ calls: 3, synthetic_calls: 2 }],
+    route_classes: [{ calls: 3, synthetic_calls: 2 }],
+    excluded: { synthetic_calls: 0 },
+    evidence: { classes: [{ calls: 3 }] },
+  });
+  const mailed = await rig.db.database.tenant(orgId, (q) => newestReport(q, orgId));
+  expect(mailed?.figures).toEqual(real);
+});
+
+test('a call that went to another provider is of the provider that was asked', async () => {
+  const { orgId, projectId } = await organizationWithProjects();
+  const storedRouting = {
+    inputs: { requested: { provider: 'openai', model: 'gpt-6-sol' } },
+    decision: { wouldRoute: null },
+  } as unknown as TestCall['storedRouting'];
+  const call = { ...STAYS, project_id: projectId, cost_nano_usd: '10', route_class: 'plain' };
+  await rig.calls(orgId, [
+    ...times(1, { ...call, provider: 'anthropic', storedRouting }),
+    ...times(1, call),
+  ]);
+  const { models } = await reportOf(orgId);
+  expect(models).toMatchObject([{ provider: 'openai', model: 'gpt-6-sol', calls: 2 }]);
 });
 
 test('what would stay is told with why, and what kept candidates out', async () => {

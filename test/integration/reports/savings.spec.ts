@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recomputeCost } from '../../../src/domain/pricing/price-record.js';
-import { LEDGER_KINDS, type LedgerEntry } from '../../../src/domain/savings/ledger-entry.js';
+import { DIFFERENCE_METHOD } from '../../../src/domain/savings/measured-difference.js';
+import { LEDGER_KINDS, type Exclusion, type LedgerEntry } from '../../../src/domain/savings/ledger-entry.js';
 import type { SavingsFigures, SavingsLine } from '../../../src/modules/reports/savings-report.js';
 import { UNMETERED, requestIdAt } from '../records/record-samples.js';
 import {
@@ -38,13 +39,14 @@ const sumOf = (lines: readonly SavingsLine[]): SavingsLine => {
 
 test('report = sum of entries = recomputation, to the nano-USD, on 100,000 entries', async () => {
   const orgId = await rig.organization();
-  const expected = { actual: 0n, baseline: 0n, counted: 0 };
+  const expected = { actual: 0n, baseline: 0n, counted: 0, auto: 0 };
   const COUNT = 100_000;
   const BATCH = 10_000;
   for (let first = 0; first < COUNT; first += BATCH) {
     const batch = Array.from({ length: BATCH }, (_, i) => generated(orgId, first + i));
     for (const entry of batch.filter(({ synthetic }) => !synthetic)) {
       expected.counted += 1;
+      expected.auto += entry.auto ? 1 : 0;
       expected.actual += BigInt(entry.actual_nano_usd);
       expected.baseline += BigInt(entry.baseline_nano_usd);
     }
@@ -57,17 +59,18 @@ test('report = sum of entries = recomputation, to the nano-USD, on 100,000 entri
     actual_nano_usd: String(expected.actual),
     savings_nano_usd: String(expected.baseline - expected.actual),
   };
-  expect(figures.total).toEqual(total);
+  expect(sumOf([figures.total, figures.auto])).toEqual(total);
   for (const lines of [figures.by_kind, figures.by_models, figures.by_project]) {
-    expect(sumOf([...lines, figures.auto])).toEqual(total);
+    expect(sumOf(lines)).toEqual(figures.total);
   }
   expect(figures.by_kind.map(({ kind }) => kind).toSorted()).toEqual([...LEDGER_KINDS].toSorted());
-  expect(figures.auto.entries).toBeGreaterThan(1_000);
+  expect(figures.auto.entries).toBe(expected.auto);
+  expect(expected.auto).toBeGreaterThan(1_000);
   expect(figures.synthetic.entries).toBe(COUNT - expected.counted);
   expect(await recomputed(orgId)).toEqual(total);
   const all = await figuresOf(orgId, true);
-  expect(all.total.entries).toBe(COUNT);
-  expect(sumOf([total, figures.synthetic])).toEqual(all.total);
+  expect(all.total.entries + all.auto.entries).toBe(COUNT);
+  expect(sumOf([total, figures.synthetic])).toEqual(sumOf([all.total, all.auto]));
 }, 120_000);
 
 /** Of usage and prices alone, row by row: what an auditor does. */
@@ -164,11 +167,9 @@ test('adjustments are shown one by one, and are in the sum', async () => {
   expect(kinds.find(({ kind }) => kind === 'adjustment')?.entries).toBe(1);
 });
 
-/** As the gateway stores it, of a call for gpt-6-sol: what matters to the counts. */
-function routingOf(decision: string, model: string): TestCall['storedRouting'] {
-  const requested = { provider: 'openai', model: 'gpt-6-sol' };
-  const target = { provider: 'openai', model };
-  return { inputs: { requested }, decision: { decision, target } } as never;
+/** As the gateway stores it: what matters to the counts. */
+function excludedAs(excluded: Exclusion): TestCall['storedRouting'] {
+  return { inputs: {}, decision: {}, excluded } as never;
 }
 
 test('every call is counted once: as routed, or by why it has no entry', async () => {
@@ -204,10 +205,11 @@ test('every call is counted once: as routed, or by why it has no entry', async (
       { decision: 'session', ...UNMETERED },
       { decision: 'fallback', ...unpriced },
       { decision: 'classifier', ...failed },
-      { decision: 'fallback', storedRouting: routingOf('abstain', 'gpt-6-sol') },
-      { decision: 'fallback', storedRouting: routingOf('control', 'gpt-6-sol') },
-      { decision: 'fallback', storedRouting: routingOf('classifier', 'gpt-6-luna') },
-      { decision: 'session', storedRouting: routingOf('session', 'gpt-6-sol') },
+      { decision: 'fallback', storedRouting: excludedAs('abstain') },
+      { decision: 'fallback', storedRouting: excludedAs('control') },
+      { decision: 'fallback', storedRouting: excludedAs('failed') },
+      { decision: 'fallback', storedRouting: excludedAs('unpriceable') },
+      { decision: 'session', storedRouting: excludedAs('abstain') },
       // Priced, and without an entry: its baseline had no price.
       { decision: 'classifier' },
       { decision: 'passthrough', ...failed, outcome: 'refused' },
@@ -223,7 +225,7 @@ test('every call is counted once: as routed, or by why it has no entry', async (
     abstain: 3,
     estimated: 1,
     unmetered: 1,
-    unpriceable: 2,
+    unpriceable: 3,
     failed: 2,
     refused: 1,
     synthetic: 1,
@@ -254,19 +256,34 @@ describe('the measured difference', () => {
     ]); // prettier-ignore
     const { measured } = await figuresOf(orgId);
     expect(measured).toMatchObject({
-      method: 'welch-hall-1',
+      method: DIFFERENCE_METHOD,
       control: { sessions: 60, mean_nano_usd: '1020' },
       routed: { sessions: 200, mean_nano_usd: '420' },
       difference_nano_usd: '600',
       no_interval: null,
-      unreliable: [],
+      unreliable: ['few_sessions'],
       left_out: { changed_group: 0, not_priced_control: 0, not_priced_routed: 0 },
     });
     const { low_nano_usd: low = '0', high_nano_usd: high = '0' } = measured.interval_95 ?? {};
-    expect(Number(low)).toBeGreaterThan(594);
+    expect(Number(low)).toBeGreaterThan(0);
     expect(Number(low)).toBeLessThan(600);
-    expect(Number(high)).toBeLessThan(606);
-    expect(Number(measured.smallest_effect_nano_usd)).toBeLessThan(10);
+    expect(Number(high)).toBeGreaterThan(600);
+    expect(Number(measured.smallest_effect_nano_usd)).toBeGreaterThan(600 - Number(low));
+  });
+
+  test('takes routed sessions at what they had cost as asked for, where it asks how costs are spread', async () => {
+    const orgId = await rig.organization();
+    const dear = { atMs: FROM, request_id: requestIdAt(FROM) };
+    const routing = { control: false, ...WOULD };
+    await rig.calls(orgId, [
+      ...sessions('c', true, costs(20, 1_000)),
+      ...sessions('r', false, costs(20, 400)),
+      { ...dear, session_key: 'dear', cost_nano_usd: '400', routing },
+    ]);
+    const unreliable = async () => (await figuresOf(orgId)).measured.unreliable;
+    expect(await unreliable()).toEqual(['few_sessions']);
+    await rig.entries(orgId, [entryOf(orgId, FROM, { request_id: dear.request_id })]);
+    expect(await unreliable()).toEqual(['few_sessions', 'one_session_dominates']);
   });
 
   test('counts a session from its first call on that would have been routed, failed attempts too', async () => {
@@ -287,6 +304,48 @@ describe('the measured difference', () => {
     const { measured } = await figuresOf(orgId);
     expect(measured.routed).toEqual({ sessions: 1, mean_nano_usd: '1011' });
     expect(measured).toMatchObject({ interval_95: null, no_interval: 'too_few_sessions' });
+  });
+
+  test('counts a session that was under way when the period began in either group alike', async () => {
+    const orgId = await rig.organization();
+    const call = (session_key: string, atMs: number, control: boolean, would: boolean) => ({
+      atMs, session_key, cost_nano_usd: '10', routing: { control, would },
+    }); // prettier-ignore
+    await rig.calls(orgId, [
+      // The routed one holds its route, the other one would not leave its cache any more.
+      call('c', FROM - 60_000, true, true),
+      call('c', FROM + 60_000, true, false),
+      call('r', FROM - 60_000, false, true),
+      call('r', FROM + 60_000, false, true),
+      // Over before the period.
+      call('over', FROM - 60_000, false, true),
+    ]);
+    expect((await figuresOf(orgId)).measured).toMatchObject({
+      control: { sessions: 1, mean_nano_usd: '10' },
+      routed: { sessions: 1, mean_nano_usd: '10' },
+      left_out: { changed_group: 0 },
+    });
+  });
+
+  test('leaves out, in either group alike, who has an attempt that may have cost something', async () => {
+    const orgId = await rig.organization();
+    const call = (i: number, control: boolean, unknownCostAttempts?: number): TestCall => ({
+      atMs: FROM + i,
+      session_key: `s${i}`,
+      cost_nano_usd: '70',
+      storedRouting: {
+        inputs: { control },
+        decision: { wouldRoute: { provider: 'openai', model: 'gpt-6-luna' } },
+        ...(unknownCostAttempts === undefined ? {} : { unknownCostAttempts }),
+      } as unknown as TestCall['storedRouting'],
+    });
+    await rig.calls(orgId, [call(0, true), call(1, true, 1), call(2, false), call(3, false, 2)]);
+    const { measured } = await figuresOf(orgId);
+    expect(measured).toMatchObject({
+      control: { sessions: 1, mean_nano_usd: '70' },
+      routed: { sessions: 1, mean_nano_usd: '70' },
+      left_out: { changed_group: 0, not_priced_control: 1, not_priced_routed: 1 },
+    });
   });
 
   test('leaves out, and counts, who changed groups or has a call without a cost', async () => {
@@ -314,6 +373,16 @@ describe('the measured difference', () => {
     });
     expect([measured.control.sessions, measured.routed.sessions]).toEqual([0, 1]);
   });
+});
+
+test('what asked for shunt/auto is beside the total, and in no line of it', async () => {
+  const orgId = await rig.organization();
+  await rig.entries(orgId, [entryOf(orgId, FROM), entryOf(orgId, FROM + 1, { auto: true })]);
+  const { total, auto, by_kind, by_models, by_project } = await figuresOf(orgId);
+  const one = entryOf(orgId, FROM).savings_nano_usd;
+  for (const line of [total, auto, sumOf(by_kind), sumOf(by_models), sumOf(by_project)]) {
+    expect(line).toMatchObject({ entries: 1, savings_nano_usd: one });
+  }
 });
 
 test("no organization's savings tell of another's", async () => {
