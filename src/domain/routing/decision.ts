@@ -8,7 +8,7 @@ export interface Target {
 }
 
 /** Names the rules of `decide`; inputs that carry another version cannot be replayed by this one. */
-export const ROUTING_VERSION = 'routing-1';
+export const ROUTING_VERSION = 'routing-2';
 
 export const BREAKER_STATES = ['closed', 'half_open', 'open'] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];
@@ -33,7 +33,10 @@ export interface CandidateState extends Target {
   readonly breaker: BreakerState;
   /** This organization alone is to leave it in peace for a while (rate limit, quota). */
   readonly coolingDown: boolean;
-  /** What the rest of the session is expected to cost there, a switch included; null where it cannot be priced. */
+  /**
+   * What the rest of the session is expected to cost if this call goes there, moves included, now and later; null where
+   * it cannot be priced, or could not be chosen.
+   */
   readonly expectedSessionNanoUsd: string | null;
 }
 
@@ -56,7 +59,7 @@ export interface RoutingInputs {
   /** `x-shunt-model`: exactly this one. */
   readonly override: Target | null;
   readonly off: 'header' | 'project' | null;
-  /** The session is in the control group. */
+  /** The session is in the control group: said of each of its calls, also of those that nothing would have routed. */
   readonly control: boolean;
   readonly evidence: Evidence;
   /** Where the session is at; null for its first call, and for calls without a session. */

@@ -54,12 +54,12 @@ export interface Circumstances {
   /** Whom the call was written for. */
   readonly provider: Provider;
   /**
-   * No tokenizer makes more tokens of the prompt. One per byte of the body bounds every text in it; null takes one
-   * per character, which does for projections.
+   * No tokenizer makes more tokens of the prompt. One per byte of the body bounds every text in it, and what the
+   * provider holds of the conversation comes on top; null takes one per character, which does for projections.
    */
   readonly promptTokensMax: number | null;
-  /** Where the session's earlier answers came from. */
-  readonly sessionRoute: { readonly provider: Provider; readonly model: string } | null;
+  /** Who gave all of the session's earlier answers; null where several did, or nobody knows. */
+  readonly answeredBy: { readonly provider: Provider; readonly model: string } | null;
 }
 
 /**
@@ -75,7 +75,7 @@ export function ineligibilities(
   circumstances: Circumstances = {
     provider: candidate.provider,
     promptTokensMax: null,
-    sessionRoute: null,
+    answeredBy: null,
   },
 ): readonly Ineligibility[] {
   const found: Ineligibility[] = [];
@@ -92,7 +92,7 @@ export function ineligibilities(
   return found;
 }
 
-/** State that answers bring, and the next call brings back: it belongs to whoever gave the answers of the session. */
+/** State that answers bring, and the next call brings back: it belongs to the one that gave all answers of the session. */
 const BROUGHT_BY_ANSWERS: ReadonlySet<StatePin> = new Set<StatePin>([
   'previous_response',
   'item_reference',
@@ -104,12 +104,12 @@ const BROUGHT_BY_ANSWERS: ReadonlySet<StatePin> = new Set<StatePin>([
 function stateNeeds(
   facts: PromptFacts,
   { provider, model }: Candidate,
-  { sessionRoute }: Circumstances,
+  { answeredBy }: Circumstances,
 ): Ineligibility[] {
   const found: Ineligibility[] = [];
   const isOwn =
-    sessionRoute?.provider === provider &&
-    sessionRoute.model === model &&
+    answeredBy?.provider === provider &&
+    answeredBy.model === model &&
     facts.pins.every((pin) => BROUGHT_BY_ANSWERS.has(pin));
   if (facts.pins.length > 0 && !isOwn) found.push('state_pinned');
   // Google signs the calls of tools, and refuses another model's signature. Whatever ends routing in the middle of a

@@ -51,7 +51,8 @@ const callOf = (change: Partial<RoutedCall> = {}): RoutedCall => ({
   betas: null,
   keyed: PROVIDERS,
   optedIn: [],
-  sessionRoute: null,
+  answeredBy: null,
+  sessionTokens: 0,
   ...change,
 });
 
@@ -103,6 +104,22 @@ describe('obstaclesOf', () => {
     expect(at(85_905)).toEqual(['context']);
   });
 
+  it.each(['previous_response', 'item_reference'] as const)(
+    'counts what the provider holds of the session where the call names a %s instead of bringing it',
+    (pin) => {
+      const facts = { ...FACTS, pins: [pin], maxOutputTokens: 10_000 };
+      const at = (sessionTokens: number, change: Partial<PromptFacts> = {}): readonly Obstacle[] =>
+        obstaclesOf(
+          callOf({ facts: { ...facts, ...change }, answeredBy: CHEAP, sessionTokens }),
+          CHEAP,
+          ABLE,
+        );
+      expect(at(84_904)).toEqual([]);
+      expect(at(84_905)).toEqual(['context']);
+      expect(at(99_900, { pins: [] })).toEqual([]);
+    },
+  );
+
   it.each<Partial<PromptFacts>>([{ hasImages: true }, { hasAudio: true }, { hasDocuments: true }])(
     'takes no narrower context for what no byte count bounds: %o',
     (media) => {
@@ -118,16 +135,16 @@ describe('obstaclesOf', () => {
   it.each(STATE_PINS)('finds %s pinned to the requested model', (pin) => {
     const call = callOf({ facts: { ...FACTS, pins: [pin] } });
     expect(obstaclesOf(call, CHEAP, ABLE)).toEqual(['state_pinned']);
-    expect(obstaclesOf({ ...call, sessionRoute: DEAR }, CHEAP, ABLE)).toEqual(['state_pinned']);
+    expect(obstaclesOf({ ...call, answeredBy: DEAR }, CHEAP, ABLE)).toEqual(['state_pinned']);
   });
 
   it('lets a session stay where its own answers came from, but not with state made elsewhere', () => {
-    const own = callOf({ facts: { ...FACTS, pins: ['thinking_signature'] }, sessionRoute: CHEAP });
+    const own = callOf({ facts: { ...FACTS, pins: ['thinking_signature'] }, answeredBy: CHEAP });
     expect(obstaclesOf(own, CHEAP, ABLE)).toEqual([]);
     expect(obstaclesOf(own, { ...CHEAP, model: 'other' }, ABLE)).toEqual(['state_pinned']);
     const made = callOf({
       facts: { ...FACTS, pins: ['thinking_signature', 'cached_content'] },
-      sessionRoute: CHEAP,
+      answeredBy: CHEAP,
     });
     expect(obstaclesOf(made, CHEAP, ABLE)).toEqual(['state_pinned']);
   });

@@ -1,4 +1,4 @@
-import type { PromptFacts } from '../classification/prompt-facts.js';
+import type { PromptFacts, StatePin } from '../classification/prompt-facts.js';
 import type { ModelCapabilities } from './candidate.js';
 import type { Obstacle, Target } from './decision.js';
 import { ineligibilities, type Allowance } from './eligibility.js';
@@ -21,7 +21,10 @@ export interface RoutedCall {
   readonly keyed: readonly Provider[];
   /** Other providers that the project takes, by name. */
   readonly optedIn: readonly Provider[];
-  readonly sessionRoute: Target | null;
+  /** Who gave all of the session's earlier answers; null where several did, or nobody knows. */
+  readonly answeredBy: Target | null;
+  /** Of the session's last prompt and its answer; 0 where there is none that is known. */
+  readonly sessionTokens: number;
 }
 
 /**
@@ -49,8 +52,8 @@ export function obstaclesOf(
   }
   const circumstances = {
     provider: requested.provider,
-    promptTokensMax: call.bodyBytes,
-    sessionRoute: call.sessionRoute,
+    promptTokensMax: call.bodyBytes + heldTokens(call),
+    answeredBy: call.answeredBy,
   };
   const candidate = { provider, model, capabilities };
   for (const reason of ineligibilities(
@@ -75,6 +78,17 @@ export function obstaclesOfRequested(call: RoutedCall): readonly Obstacle[] {
     found.push('not_allowed');
   }
   return found;
+}
+
+/** What names earlier turns instead of bringing them: the provider puts them in front of the body's prompt. */
+const HELD_BY_PROVIDER: readonly StatePin[] = [
+  'previous_response',
+  'conversation',
+  'item_reference',
+];
+
+function heldTokens({ facts, sessionTokens }: RoutedCall): number {
+  return HELD_BY_PROVIDER.some((pin) => facts.pins.includes(pin)) ? sessionTokens : 0;
 }
 
 /** Chat completions alone are spoken by several providers. */

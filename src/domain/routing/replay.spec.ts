@@ -34,11 +34,18 @@ describe('replay', () => {
     expect(replay(stored({}, forged))).toEqual(decide(INPUTS));
   });
 
+  it('does not depend on what became of the attempts', () => {
+    const decided = stored({}) as object;
+    const after = { excluded: 'unpriceable', unknownCostAttempts: 1 };
+    expect(replay({ ...decided, ...after })).toEqual(decide(INPUTS));
+    expect(replay({ ...decided, another: 1 })).toBeNull();
+  });
+
   it.each<[string, unknown]>([
     ['nothing', null],
     ['another shape', []],
     ['no decision beside the inputs', { inputs: INPUTS }],
-    ['rules of another version', stored({ version: 'routing-0' })],
+    ['rules of another version', stored({ version: 'routing-1' })],
     ['a field too many', stored({ extra: 1 })],
     ['a field too few', stored({ control: undefined })],
     ['a flag that is a word', stored({ control: 'true' })],

@@ -23,11 +23,11 @@ const NANO_USD = /^\d{1,30}$/;
  * version, a field missing or added, a word outside its list, or more than the bounds. The stored decision is not
  * looked at: it is for the caller to compare.
  *
- * @param stored the parsed `{inputs, decision}` of a record.
+ * @param stored the parsed `routing` of a record.
  */
 export function replay(stored: unknown): RouteDecision | null {
   try {
-    return decide(inputsOf(fields(stored, ['inputs', 'decision'])['inputs']));
+    return decide(inputsOf(fields(decidedIn(stored), ['inputs', 'decision'])['inputs']));
   } catch (error) {
     if (error instanceof Unreadable) return null;
     throw error;
@@ -36,6 +36,13 @@ export function replay(stored: unknown): RouteDecision | null {
 
 /** Thrown and caught in this file alone. */
 class Unreadable extends Error {}
+
+/** A record may also say what became of the call: nothing of that was known when it was decided. */
+function decidedIn(stored: unknown): unknown {
+  if (!isObject(stored)) throw new Unreadable();
+  const { excluded: _why, unknownCostAttempts: _after, ...decided } = stored;
+  return decided;
+}
 
 type Fields<Name extends string> = Readonly<Record<Name, unknown>>;
 

@@ -1,7 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NO_CACHE, type CacheRules } from './session-cache.js';
-import { expectedSessionNanoUsd, type SessionFacts } from './session-economics.js';
+import {
+  expectedSessionsNanoUsd,
+  type SessionFacts,
+  type TargetEconomics,
+} from './session-economics.js';
 import { NO_GAPS } from './session-habits.js';
 
 const MINUTE_MS = 60_000;
@@ -25,6 +29,7 @@ const DEAR = {
 const LAST_CALL: SessionFacts = {
   promptTokens: 10_000,
   growthTokens: 1_000,
+  promptTokensMax: 1_000_000,
   outputTokens: 100,
   gaps: NO_GAPS,
   habitGaps: NO_GAPS,
@@ -32,7 +37,12 @@ const LAST_CALL: SessionFacts = {
   reusedPermille: 1_000,
   toCome: [],
 };
+const SURE = { ordinal: 1, callsPpm: 1_000_000, first: 1, firstPpm: 1_000_000 };
 const OUTPUT_NANO_USD = 1_000_000n;
+
+function expectedSessionNanoUsd(facts: SessionFacts, target: TargetEconomics): bigint | null {
+  return expectedSessionsNanoUsd(facts, [target])[0] ?? null;
+}
 
 describe('the expected dollars of a session', () => {
   it('write the whole prefix where the cache is cold', () => {
@@ -74,14 +84,17 @@ describe('the expected dollars of a session', () => {
   });
 
   it('count a call to come by its chance, with its growth and the prefix that the one before leaves', () => {
-    const facts = { ...LAST_CALL, toCome: [{ ordinal: 1, callsPpm: 500_000 }] };
+    const facts = {
+      ...LAST_CALL,
+      toCome: [{ ordinal: 1, callsPpm: 500_000, first: 1, firstPpm: 500_000 }],
+    };
     const cost = expectedSessionNanoUsd(facts, { prices: DEAR, cache: EXPLICIT, state: null });
     const next = 1_000_000n + 2_500_000n + OUTPUT_NANO_USD;
     expect(cost).toBe(25_000_000n + OUTPUT_NANO_USD + next / 2n);
   });
 
   it('count a call to come as cold as often as gaps outlast the cache, or the prefix is not found', () => {
-    const facts = { ...LAST_CALL, toCome: [{ ordinal: 1, callsPpm: 1_000_000 }] };
+    const facts = { ...LAST_CALL, toCome: [SURE] };
     const cold = 11_000n * 2_500n + OUTPUT_NANO_USD;
     const first = 25_000_000n + OUTPUT_NANO_USD;
     const target = { prices: DEAR, cache: EXPLICIT, state: null };
@@ -93,7 +106,7 @@ describe('the expected dollars of a session', () => {
 
   it('use the tier that a grown prompt reaches', () => {
     const tiers = [{ abovePromptTokens: 10_500, prices: { ...DEAR.prices, inputTokens: 9n } }];
-    const facts = { ...LAST_CALL, toCome: [{ ordinal: 1, callsPpm: 1_000_000 }] };
+    const facts = { ...LAST_CALL, toCome: [SURE] };
     const prices = { prices: DEAR.prices, tiers };
     const cost = expectedSessionNanoUsd(facts, { prices, cache: NO_CACHE, state: null });
     expect(cost).toBe(20_000_000n + 2n * OUTPUT_NANO_USD);
@@ -128,5 +141,46 @@ describe('the expected dollars of a session', () => {
         expect(cost(a, Math.max(young, old))).toBeGreaterThanOrEqual(cost(a, Math.min(young, old)));
       }),
     );
+  });
+});
+
+describe('the expected dollars of a session that may move later', () => {
+  const CHEAP = {
+    prices: { inputTokens: 1_000_000_000n, cacheReadTokens: 500_000_000n, outputTokens: 0n },
+    tiers: [],
+  };
+  const warm = { prefixTokens: 10_000, ageMs: 0 };
+  const dear = { prices: DEAR, cache: EXPLICIT, state: warm };
+  const cheap = { prices: CHEAP, cache: NO_CACHE, state: null };
+  const still = { ...LAST_CALL, growthTokens: 0 };
+
+  it('are never more than those of one that stays', () => {
+    const facts = { ...still, toCome: [SURE] };
+    const [together] = expectedSessionsNanoUsd(facts, [dear, cheap]);
+    expect(together).toBeLessThanOrEqual(expectedSessionNanoUsd(facts, dear) ?? 0n);
+  });
+
+  it('count the move at the call that finds its cache cold anyway, not before', () => {
+    // The gaps outlast the dear model's cache, which is warm for the call at hand alone.
+    const facts = { ...still, gaps: [0, 1_000_000, 0, 0, 0, 0], toCome: [SURE] };
+    const [staying, moving] = expectedSessionsNanoUsd(facts, [dear, cheap]);
+    expect(moving).toBe(20_000_000n);
+    expect(staying).toBe(1_000_000n + OUTPUT_NANO_USD + 10_000_000n);
+  });
+
+  it('leave out a target that cannot be priced', () => {
+    const { inputTokens: _, ...prices } = CHEAP.prices;
+    const unpriced = { ...cheap, prices: { prices, tiers: [] } };
+    const facts = { ...still, toCome: [SURE] };
+    expect(expectedSessionsNanoUsd(facts, [dear, unpriced, null])).toEqual([
+      expectedSessionNanoUsd(facts, dear),
+      null,
+      null,
+    ]);
+  });
+
+  it('expect no prompt beyond the longest that was seen', () => {
+    const facts = { ...LAST_CALL, promptTokensMax: 10_200, toCome: [SURE] };
+    expect(expectedSessionNanoUsd(facts, { ...cheap, state: null })).toBe(20_200_000n);
   });
 });

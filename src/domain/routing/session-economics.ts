@@ -1,13 +1,15 @@
-import { divideHalfEven, type NanoUsd } from '../money/nano-usd.js';
+import type { NanoUsd } from '../money/nano-usd.js';
 import type { DatedPrices } from '../pricing/model-prices.js';
 import { UNITS_PER_PRICE, type PriceDimension, type UnitPrices } from '../pricing/unit-prices.js';
 import { SAME_TOKENIZER, type TokenizerRatio } from '../savings/baseline-usage.js';
 import {
+  cacheableTokens,
   isWarm,
   splitPrompt,
   WHOLE_PERMILLE,
   type CacheRules,
   type CacheState,
+  type PromptSplit,
   type WriteTtl,
 } from './session-cache.js';
 import { warmSharePpm, WHOLE_PPM, type CallsToCome, type GapCounts } from './session-habits.js';
@@ -17,6 +19,8 @@ export interface SessionFacts {
   /** Of the prompt at hand, as well as it is known before the call. */
   readonly promptTokens: number;
   readonly growthTokens: number;
+  /** Prompts are not expected to outgrow it; no less than the prompt at hand. */
+  readonly promptTokensMax: number;
   readonly outputTokens: number;
   /** The session's gaps so far, and those of its application's sessions. */
   readonly gaps: GapCounts;
@@ -39,14 +43,6 @@ export interface TargetEconomics {
   readonly tokens?: TokenizerRatio;
 }
 
-/** What of a whole call weighs, in ppm. */
-interface WeightedCall {
-  readonly promptTokens: number;
-  readonly warmTokens: number;
-  readonly outputTokens: number;
-  readonly weightPpm: number;
-}
-
 const WRITE_DIMENSION = {
   '5m': 'cacheWrite5mTokens',
   '30m': 'cacheWrite30mTokens',
@@ -55,83 +51,106 @@ const WRITE_DIMENSION = {
   free: 'inputTokens',
 } as const satisfies Record<WriteTtl, PriceDimension>;
 
-/** No prompt is larger; keeps weighted sums of tokens exact. */
+/** No prompt is larger. */
 const TOKENS_MAX = 10_000_000;
 
+/** What the calls of a session cost at one target, in nano-USD; the arrays go by the blocks of `toCome`. */
+interface Course {
+  readonly now: number;
+  /** Of a block's calls, where the call before went here too. */
+  readonly staying: readonly number[];
+  /** What the first call of a block costs on top, where the one before went elsewhere. */
+  readonly entering: readonly number[];
+}
+
 /**
- * What the call at hand and all that may follow it in the session are expected to cost, if all of them go to this
- * target: the sum over calls of (chance that it comes) x (prompt split by what the cache will hold x unit prices +
- * output x unit price). A switch's costs are in it by themselves, as the cold prefix of the call at hand. The same
- * answer length is assumed everywhere. Counts and weights are integers; the money is rounded once, half to even.
+ * What the call at hand and all that may follow it in the session are expected to cost, for each target that the call
+ * at hand may go to: the sum over calls of (chance that it comes) x (prompt split by what the cache will hold x unit
+ * prices + output x unit price), where the rest takes the cheapest plan: it stays, or moves to another of the targets
+ * at the first call of any block. So going now is compared with going later, should the session last. A move's costs
+ * are in it by themselves, as the cold prefix of its first call. The same answer length is assumed everywhere.
  *
- * @returns null where a dimension that would be used has no price.
+ * An expectation, not a charge: it is reckoned in floating point and rounded once. What it came to is stored with the
+ * decision, so deciding again needs none of it.
+ *
+ * @returns in the order of the targets; null where there is none, or a dimension that would be used has no price.
  */
-export function expectedSessionNanoUsd(
+export function expectedSessionsNanoUsd(
   facts: SessionFacts,
-  target: TargetEconomics,
-): NanoUsd | null {
-  let total = 0n;
-  for (const call of expectedCalls(facts, target)) {
-    const cost = weightedCost(call, target, facts.markedPermille);
-    if (cost === null) return null;
-    total += cost;
-  }
-  return divideHalfEven(total, UNITS_PER_PRICE * BigInt(WHOLE_PPM));
-}
-
-function* expectedCalls(
-  facts: SessionFacts,
-  { cache, state, tokens = SAME_TOKENIZER }: TargetEconomics,
-): Generator<WeightedCall> {
-  const promptTokens = scaled(facts.promptTokens, tokens);
-  const growthTokens = scaled(facts.growthTokens, tokens);
-  const outputTokens = scaled(facts.outputTokens, tokens);
-  const reusedPpm = facts.reusedPermille * (WHOLE_PPM / WHOLE_PERMILLE);
-  const warmNow = state !== null && isWarm(cache, state);
-  yield* warmAndCold(
-    { promptTokens, outputTokens, warmTokens: warmNow ? state.prefixTokens : 0 },
-    WHOLE_PPM,
-    warmNow ? reusedPpm : 0,
+  targets: readonly (TargetEconomics | null)[],
+): readonly (NanoUsd | null)[] {
+  const courses = targets.map((target) => (target === null ? null : courseAt(facts, target)));
+  const rest = cheapestRest(
+    courses.filter((course) => course !== null),
+    facts.toCome.length,
   );
-  const keptPpm = warmSharePpm(facts.gaps, facts.habitGaps, cache.ttlMs);
-  const warmPpm = Math.round((keptPpm * facts.reusedPermille) / WHOLE_PERMILLE);
-  for (const { ordinal, callsPpm } of facts.toCome) {
-    const prompt = bounded(promptTokens + growthTokens * ordinal);
-    // The call before has left its prompt there, as far as the cache keeps such a prompt at all.
-    const before = bounded(promptTokens + growthTokens * (ordinal - 1));
-    const held = splitPrompt(cache, before, 0, facts.markedPermille).writtenTokens;
-    yield* warmAndCold({ promptTokens: prompt, outputTokens, warmTokens: held }, callsPpm, warmPpm);
-  }
+  return courses.map((course) =>
+    course === null ? null : BigInt(Math.round(course.now + (rest.get(course) ?? 0))),
+  );
 }
 
-/** A call that finds its prefix warm with some chance is two: one that does, and one that does not. */
-function* warmAndCold(
-  call: Omit<WeightedCall, 'weightPpm'>,
-  weightPpm: number,
-  warmPpm: number,
-): Generator<WeightedCall> {
-  const weightWarm = Math.round(weightPpm * (warmPpm / WHOLE_PPM));
-  if (weightWarm > 0) yield { ...call, weightPpm: weightWarm };
-  if (weightWarm < weightPpm) {
-    yield { ...call, warmTokens: 0, weightPpm: weightPpm - weightWarm };
+/** From the last block back: what follows the call at hand, by where that one goes. */
+function cheapestRest(courses: readonly Course[], blocks: number): ReadonlyMap<Course, number> {
+  const rest = new Map(courses.map((course) => [course, 0]));
+  for (let at = blocks - 1; at >= 0; at -= 1) {
+    let moving = Number.POSITIVE_INFINITY;
+    for (const course of courses) {
+      const here = (course.staying[at] ?? 0) + (rest.get(course) ?? 0);
+      rest.set(course, here);
+      moving = Math.min(moving, here + (course.entering[at] ?? 0));
+    }
+    for (const [course, here] of rest) if (moving < here) rest.set(course, moving);
   }
+  return rest;
 }
 
-/** In nano-USD per million units, times a million for the weight. */
-function weightedCost(
-  call: WeightedCall,
+/** Null where a price is missing that would be used. */
+function courseAt(facts: SessionFacts, target: TargetEconomics): Course | null {
+  const { cache, state, tokens = SAME_TOKENIZER } = target;
+  const growthTokens = scaled(facts.growthTokens, tokens);
+  const promptTokens = scaled(facts.promptTokens, tokens);
+  const promptTokensMax = scaled(facts.promptTokensMax, tokens);
+  const outputTokens = scaled(facts.outputTokens, tokens);
+  const promptAt = (ordinal: number): number =>
+    Math.min(Math.round(promptTokens + growthTokens * ordinal), promptTokensMax);
+  // The call before has left its prompt there, as far as the cache keeps such a prompt at all.
+  const heldAt = (ordinal: number): number =>
+    cacheableTokens(cache, promptAt(ordinal - 1), facts.markedPermille);
+  const call = (prompt: number, held: number, share: number): number =>
+    callCost(target, splitPrompt(cache, prompt, held, facts.markedPermille), share, outputTokens);
+
+  const reused = facts.reusedPermille / WHOLE_PERMILLE;
+  const heldNow = state !== null && isWarm(cache, state) ? state.prefixTokens : 0;
+  const warmShare = (warmSharePpm(facts.gaps, facts.habitGaps, cache.ttlMs) / WHOLE_PPM) * reused;
+  const now = call(promptTokens, heldNow, reused);
+  const staying: number[] = [];
+  const entering: number[] = [];
+  for (const { ordinal, callsPpm, first, firstPpm } of facts.toCome) {
+    const cost = call(promptAt(ordinal), heldAt(ordinal), warmShare);
+    staying.push((cost * callsPpm) / WHOLE_PPM);
+    const prompt = promptAt(first);
+    const more = call(prompt, 0, 0) - call(prompt, heldAt(first), warmShare);
+    entering.push((more * firstPpm) / WHOLE_PPM);
+  }
+  const isPriced = ![now, ...staying, ...entering].some(Number.isNaN);
+  return isPriced ? { now, staying, entering } : null;
+}
+
+/** In nano-USD, where of the prefix that may be found this share is; not a number where a price is missing. */
+function callCost(
   { prices, cache }: TargetEconomics,
-  markedPermille: number,
-): bigint | null {
-  const { promptTokens, warmTokens, outputTokens, weightPpm } = call;
-  const frozen = unitPricesFor(prices, promptTokens);
-  const split = splitPrompt(cache, promptTokens, warmTokens, markedPermille);
-  const plain = charge(frozen, 'inputTokens', split.plainTokens);
-  const read = charge(frozen, 'cacheReadTokens', split.readTokens);
-  const written = charge(frozen, WRITE_DIMENSION[cache.write], split.writtenTokens);
-  const output = charge(frozen, 'outputTokens', outputTokens);
-  if (plain === null || read === null || written === null || output === null) return null;
-  return (plain + read + written + output) * BigInt(weightPpm);
+  { plainTokens, readTokens, writtenTokens }: PromptSplit,
+  foundShare: number,
+  outputTokens: number,
+): number {
+  const unit = unitPricesFor(prices, plainTokens + readTokens + writtenTokens);
+  const read = readTokens * foundShare;
+  return (
+    charge(unit, 'inputTokens', plainTokens) +
+    charge(unit, 'cacheReadTokens', read) +
+    charge(unit, WRITE_DIMENSION[cache.write], writtenTokens + readTokens - read) +
+    charge(unit, 'outputTokens', outputTokens)
+  );
 }
 
 /** Tiers are kept highest first, as `prepareModelPrices` leaves them. */
@@ -143,18 +162,14 @@ function unitPricesFor(
   return prices;
 }
 
-function charge(prices: UnitPrices, dimension: PriceDimension, tokens: number): bigint | null {
-  if (tokens === 0) return 0n;
+function charge(prices: UnitPrices, dimension: PriceDimension, tokens: number): number {
+  if (tokens === 0) return 0;
   const price = prices[dimension];
-  return price === undefined ? null : BigInt(tokens) * price;
+  return price === undefined ? Number.NaN : (tokens * Number(price)) / Number(UNITS_PER_PRICE);
 }
 
 function scaled(tokens: number, { numerator, denominator }: TokenizerRatio): number {
-  const count = bounded(tokens);
+  const count = Math.min(Math.max(Math.round(tokens), 0), TOKENS_MAX);
   if (numerator === denominator) return count;
-  return bounded(Number((BigInt(count) * numerator * 2n + denominator) / (denominator * 2n)));
-}
-
-function bounded(tokens: number): number {
-  return Math.min(Math.max(Math.round(tokens), 0), TOKENS_MAX);
+  return Math.min(Math.round((count * Number(numerator)) / Number(denominator)), TOKENS_MAX);
 }

@@ -10,7 +10,13 @@ function afterSessions(lengths: readonly number[]): typeof NO_HABITS {
   let habits = NO_HABITS;
   for (const length of lengths) {
     for (let turns = 1; turns <= length; turns += 1) {
-      habits = learned(habits, { turns, gapMs: null, growthTokens: null, outputTokens: 1 });
+      habits = learned(habits, {
+        turns,
+        gapMs: null,
+        growthTokens: null,
+        promptTokens: 1,
+        outputTokens: 1,
+      });
     }
   }
   return habits;
@@ -20,7 +26,13 @@ describe('the calls to come', () => {
   it('are more, the longer a session of an unknown application has lasted', () => {
     const expected = [1, 2, 4, 8, 16, 32].map((turn) => total(NO_HABITS, turn));
     expect(expected.toSorted((a, b) => a - b)).toEqual(expected);
-    expect(expected[0]).toBeGreaterThan(2);
+  });
+
+  it('are about as many as the session has had, where nothing is known', () => {
+    for (const turn of [1, 4, 16, 64]) {
+      expect(total(NO_HABITS, turn) / turn).toBeGreaterThan(0.6);
+      expect(total(NO_HABITS, turn) / turn).toBeLessThan(1.3);
+    }
   });
 
   it('are about as many as sessions of a known length had left', () => {
@@ -71,7 +83,13 @@ describe('the share of gaps that a cache outlasts', () => {
 it('habits stay bounded however many calls teach them', () => {
   let habits = NO_HABITS;
   for (let call = 0; call < 20_000; call += 1) {
-    habits = learned(habits, { turns: 1, gapMs: 1, growthTokens: 10, outputTokens: 700 });
+    habits = learned(habits, {
+      turns: 1,
+      gapMs: 1,
+      growthTokens: 10,
+      promptTokens: 5,
+      outputTokens: 700,
+    });
   }
   expect(Math.max(...habits.reached)).toBeLessThanOrEqual(4_096);
   expect(habits.outputTokens).toBeCloseTo(700, 0);

@@ -2,10 +2,10 @@
 const KNOTS = 11;
 export const TURNS_MAX = 2 ** (KNOTS - 1);
 /**
- * Of sessions that reach so many turns, half reach twice as many: what is believed of lengths before any were seen.
- * It means that a session is expected to go on for about as long as it has lasted.
+ * Of sessions that reach so many turns, a quarter reaches twice as many: what is believed of lengths that were not seen.
+ * It means that a session is expected to go on, on average, for about as long as it has lasted.
  */
-const PRIOR_SURVIVAL = 0.5;
+const PRIOR_SURVIVAL = 0.25;
 /** The weight of that belief, in sessions. */
 const PRIOR_SESSIONS = 4;
 /** Above this many sessions, all counts are halved: habits change. */
@@ -47,6 +47,8 @@ export interface SessionHabits {
   readonly outputTokens: number;
   /** By which a prompt outgrows the one before. */
   readonly growthTokens: number;
+  /** The longest prompt that was ever seen: windows and compaction keep prompts from growing for ever. */
+  readonly promptTokensMax: number;
 }
 
 export const NO_HABITS: SessionHabits = Object.freeze({
@@ -54,6 +56,7 @@ export const NO_HABITS: SessionHabits = Object.freeze({
   gaps: NO_GAPS,
   outputTokens: FIRST_OUTPUT_TOKENS,
   growthTokens: FIRST_GROWTH_TOKENS,
+  promptTokensMax: 0,
 });
 
 /** One answered call, as far as habits go. */
@@ -63,6 +66,7 @@ export interface HabitCall {
   /** Null for a session's first call. */
   readonly gapMs: number | null;
   readonly growthTokens: number | null;
+  readonly promptTokens: number;
   readonly outputTokens: number;
 }
 
@@ -78,6 +82,7 @@ export function learned(habits: SessionHabits, call: HabitCall): SessionHabits {
       growthTokens === null
         ? habits.growthTokens
         : averaged(habits.growthTokens, growthTokens, calls),
+    promptTokensMax: Math.max(habits.promptTokensMax, call.promptTokens),
   };
 }
 
@@ -128,6 +133,9 @@ export interface CallsToCome {
   readonly ordinal: number;
   /** How many of them are expected to come, in ppm of a call. */
   readonly callsPpm: number;
+  /** The first of them, counted the same way, and the chance that it comes. */
+  readonly first: number;
+  readonly firstPpm: number;
 }
 
 /**
@@ -143,6 +151,7 @@ export function callsToCome(habits: SessionHabits, turn: number): readonly Calls
   let alive = 1;
   for (let from = 1; from <= TURNS_MAX; from *= 2) {
     const through = 2 * from - 1;
+    const firstPpm = Math.round(alive * (steps[knotOf(turn + from - 1)] ?? 0) * WHOLE_PPM);
     let calls = 0;
     // The block in pieces of one step each: a knot may fall into it.
     for (let at = from; at <= through;) {
@@ -156,22 +165,20 @@ export function callsToCome(habits: SessionHabits, turn: number): readonly Calls
     }
     const callsPpm = Math.round(calls * WHOLE_PPM);
     if (callsPpm === 0) break;
-    blocks.push({ ordinal: (from + through) / 2, callsPpm });
+    blocks.push({ ordinal: (from + through) / 2, callsPpm, first: from, firstPpm });
   }
   return blocks;
 }
 
 /** The chance of one more turn, from each knot on to the next. */
 function turnSurvivals(reached: readonly number[]): number[] {
-  let believed = PRIOR_SURVIVAL;
   return Array.from({ length: KNOTS }, (_, knot) => {
     const here = reached[knot] ?? 0;
     // Sessions under way are counted where they are, so a later knot may even have more than an earlier one.
     const next = knot + 1 < KNOTS ? Math.min(reached[knot + 1] ?? 0, here) : 0;
     const weight = knot + 1 < KNOTS ? here : 0;
-    // Where few have come, sessions are taken to go on as those that came to the knot before.
-    believed = (next + believed * PRIOR_SESSIONS) / (weight + PRIOR_SESSIONS);
-    return believed ** (1 / 2 ** knot);
+    const share = (next + PRIOR_SURVIVAL * PRIOR_SESSIONS) / (weight + PRIOR_SESSIONS);
+    return share ** (1 / 2 ** knot);
   });
 }
 

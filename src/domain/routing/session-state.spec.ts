@@ -8,8 +8,12 @@ import { difficultyOf, gotHarder, hardestOf, NO_DIFFICULTY } from './session-dif
 import { NO_HABITS } from './session-habits.js';
 import {
   afterCall,
+  afterUnmeteredAnswer,
+  answererOf,
   cacheStateOf,
   CACHES_MAX,
+  earlierAnswers,
+  NO_EARLIER_ANSWERS,
   sessionFacts,
   unseenSession,
   type SessionOutcome,
@@ -35,6 +39,7 @@ function call(rest: Partial<SessionOutcome>, usage: Partial<Usage> = {}): Sessio
     atMs: 0,
     difficulty: NO_DIFFICULTY,
     control: false,
+    earlier: NO_EARLIER_ANSWERS,
     ...rest,
   };
 }
@@ -58,6 +63,7 @@ const outcomes = fc.record({
     effortRank: fc.nat(6),
   }),
   control: fc.boolean(),
+  earlier: fc.record({ shown: fc.nat(20), hidden: fc.boolean() }),
 });
 
 describe('a session’s state', () => {
@@ -69,6 +75,7 @@ describe('a session’s state', () => {
           const before: SessionState | null = state;
           state = afterCall(before, call({ ...rest, route: rest.target }, usage));
           expect(state.turns).toBe((before?.turns ?? 0) + 1);
+          expect(state.lastOutputTokens).toBe(usage.outputTokens);
           expect(state.caches.length).toBeLessThanOrEqual(CACHES_MAX);
           expect(state.caches[0]?.target).toEqual(rest.target);
           expect(new Set(state.caches.map((cache) => JSON.stringify(cache.target))).size).toBe(
@@ -81,7 +88,7 @@ describe('a session’s state', () => {
           }
           // What a call asked for is never harder the second time.
           expect(gotHarder(state.hardest, rest.difficulty)).toBe(false);
-          if (before?.control) expect(state.control).toBe(true);
+          if (before !== null) expect(state.control).toBe(before.control);
         }
       }),
     );
@@ -132,6 +139,57 @@ describe('a session’s state', () => {
     expect(cacheStateOf(state, DEAR, 1_000)).toEqual({ prefixTokens: 40_000, ageMs: 0 });
     expect(sessionFacts(state, NO_HABITS, 40_000).toCome.length).toBeGreaterThan(0);
     expect(state.turns).toBe(7);
+  });
+});
+
+describe('whoever gave a session’s answers', () => {
+  const shown = (count: number) => ({ shown: count, hidden: false });
+  const pinned = { ...NO_FACTS, complete: true, pins: ['previous_response'] } as const;
+
+  it('is known while one model gave them all', () => {
+    let state = afterCall(null, call({ target: CHEAP }));
+    for (let turn = 1; turn <= 5; turn += 1) {
+      expect(answererOf(state, shown(turn))).toEqual(CHEAP);
+      state = afterCall(state, call({ target: CHEAP, earlier: shown(turn) }));
+    }
+    expect(answererOf(state, shown(6))).toEqual(CHEAP);
+    expect(answererOf(state, earlierAnswers(pinned))).toEqual(CHEAP);
+  });
+
+  it('is nobody any more once another one gave one, wherever the session’s route leads', () => {
+    const first = afterCall(null, call({ target: CHEAP, route: CHEAP }));
+    const metered = call({ target: DEAR, route: CHEAP, earlier: shown(1) });
+    const second = afterCall(first, metered);
+    const unmetered = afterUnmeteredAnswer(first, DEAR, shown(1));
+    for (const state of [second, unmetered]) {
+      expect(state.route).toEqual(CHEAP);
+      expect(answererOf(state, shown(2))).toBeNull();
+      const later = afterCall(state, call({ target: CHEAP, earlier: shown(2) }));
+      expect(answererOf(later, shown(3))).toBeNull();
+    }
+    const same = afterUnmeteredAnswer(first, CHEAP, shown(1));
+    expect(answererOf(same, shown(2))).toEqual(CHEAP);
+  });
+
+  it('is not known of a session that had answers before it was seen', () => {
+    for (const facts of [
+      { ...NO_FACTS, complete: true, assistantMessageCount: 1 },
+      pinned,
+      { ...NO_FACTS, complete: false },
+    ]) {
+      const state = afterCall(null, call({ target: CHEAP, earlier: earlierAnswers(facts) }));
+      expect(answererOf(state, shown(2))).toBeNull();
+    }
+    const unseen = unseenSession(DEAR, AUTOMATIC, 3, 10_000, 0);
+    expect(answererOf(unseen, shown(3))).toBeNull();
+  });
+
+  it('is not known where a request shows an answer more than was seen', () => {
+    const first = afterCall(null, call({ target: CHEAP }));
+    expect(answererOf(first, shown(1))).toEqual(CHEAP);
+    expect(answererOf(first, shown(2))).toBeNull();
+    const after = afterCall(first, call({ target: CHEAP, earlier: shown(2) }));
+    expect(answererOf(after, shown(3))).toBeNull();
   });
 });
 

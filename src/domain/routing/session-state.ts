@@ -1,3 +1,4 @@
+import type { PromptFacts } from '../classification/prompt-facts.js';
 import { promptTokens } from '../pricing/unit-prices.js';
 import { NO_USAGE, type Usage } from '../pricing/usage.js';
 import type { Target } from './decision.js';
@@ -36,14 +37,35 @@ export interface SessionState {
   /** Means over recent calls; null until there are any. */
   readonly growthTokens: number | null;
   readonly outputTokens: number;
+  /** Of the last answer. */
+  readonly lastOutputTokens: number;
   readonly gaps: GapCounts;
   /** See `SessionFacts`. */
   readonly markedPermille: number;
   readonly reusedPermille: number;
   readonly hardest: Difficulty;
+  /** The side that its first call put it on. */
   readonly control: boolean;
+  /** Who gave all of its answers; null where several did, or nobody knows who. */
+  readonly answeredBy: Target | null;
+  /** The most answers that a request of it brought with it. */
+  readonly answersShown: number;
   /** Latest first, at most four. */
   readonly caches: readonly TargetCache[];
+}
+
+/** What a request tells of the answers before it. */
+export interface EarlierAnswers {
+  readonly shown: number;
+  /** There may be others: named by state that answers leave, or beyond what was read. */
+  readonly hidden: boolean;
+}
+
+export const NO_EARLIER_ANSWERS: EarlierAnswers = Object.freeze({ shown: 0, hidden: false });
+
+export function earlierAnswers(facts: PromptFacts): EarlierAnswers {
+  const { assistantMessageCount, pins, complete } = facts;
+  return { shown: assistantMessageCount, hidden: pins.length > 0 || !complete };
 }
 
 /** One answered call of a session, once its usage is known. */
@@ -58,11 +80,12 @@ export interface SessionOutcome {
   readonly atMs: number;
   readonly difficulty: Difficulty;
   readonly control: boolean;
+  readonly earlier: EarlierAnswers;
 }
 
 /** The session after the call. Calls may come out of order; time never runs backwards in it. */
 export function afterCall(before: SessionState | null, outcome: SessionOutcome): SessionState {
-  const { target, route, usage, cache, difficulty, control } = outcome;
+  const { target, route, usage, cache, difficulty, control, earlier } = outcome;
   const prompt = promptTokens(usage);
   if (before === null) {
     return {
@@ -73,11 +96,14 @@ export function afterCall(before: SessionState | null, outcome: SessionOutcome):
       promptTokens: prompt,
       growthTokens: null,
       outputTokens: usage.outputTokens,
+      lastOutputTokens: usage.outputTokens,
       gaps: NO_GAPS,
       markedPermille: markedPermille(usage, cache, WHOLE_PERMILLE),
       reusedPermille: WHOLE_PERMILLE,
       hardest: difficulty,
       control,
+      answeredBy: earlier.shown > 0 || earlier.hidden ? null : target,
+      answersShown: earlier.shown,
       caches: withCache([], outcome, prompt, outcome.atMs),
     };
   }
@@ -102,13 +128,43 @@ export function afterCall(before: SessionState | null, outcome: SessionOutcome):
         Math.min(before.turns + 1, AVERAGED_CALLS_MAX),
       ),
     ),
+    lastOutputTokens: usage.outputTokens,
     gaps: countGap(before.gaps, atMs - before.lastCallAtMs, GAPS_MAX),
     markedPermille: markedPermille(usage, cache, before.markedPermille),
     reusedPermille: reusedPermille(before, target, usage, cache, atMs),
     hardest: hardestOf(before.hardest, difficulty),
-    control: before.control || control,
+    control: before.control,
+    answeredBy: answererAfter(before, target, earlier.shown),
+    answersShown: Math.max(before.answersShown, earlier.shown),
     caches: withCache(before.caches, outcome, prompt, atMs),
   };
+}
+
+/** The session after an answer of which nothing else is known. */
+export function afterUnmeteredAnswer(
+  before: SessionState,
+  target: Target,
+  { shown }: EarlierAnswers,
+): SessionState {
+  const answersShown = Math.max(before.answersShown, shown);
+  return { ...before, answeredBy: answererAfter(before, target, shown), answersShown };
+}
+
+/**
+ * Who gave every answer that a request may bring state of; null where several did, or nobody knows. A request that
+ * brings more answers than the last one and its own answer make up brings some that were not seen: given while routing
+ * was off, or by another replica.
+ */
+export function answererOf(
+  state: SessionState,
+  { shown }: Pick<EarlierAnswers, 'shown'>,
+): Target | null {
+  return shown > state.answersShown + 1 ? null : state.answeredBy;
+}
+
+function answererAfter(before: SessionState, target: Target, shown: number): Target | null {
+  const answerer = answererOf(before, { shown });
+  return answerer !== null && sameTarget(answerer, target) ? answerer : null;
 }
 
 /**
@@ -134,6 +190,7 @@ export function unseenSession(
     atMs: nowMs,
     difficulty: NO_DIFFICULTY,
     control: false,
+    earlier: { shown: turns, hidden: true },
   });
   return { ...first, turns };
 }
@@ -148,6 +205,7 @@ export function habitCallOf(
     turns: after.turns,
     gapMs: before === null ? null : after.lastCallAtMs - before.lastCallAtMs,
     growthTokens: before === null ? null : Math.max(after.promptTokens - before.promptTokens, 0),
+    promptTokens: after.promptTokens,
     outputTokens: usage.outputTokens,
   };
 }
@@ -164,9 +222,11 @@ export function sessionFacts(
   promptTokensEstimate: number,
 ): SessionFacts {
   const growthTokens = state?.growthTokens ?? Math.round(habits.growthTokens);
+  const prompt = state === null ? promptTokensEstimate : state.promptTokens + growthTokens;
   return {
-    promptTokens: state === null ? promptTokensEstimate : state.promptTokens + growthTokens,
+    promptTokens: prompt,
     growthTokens,
+    promptTokensMax: Math.max(prompt, habits.promptTokensMax),
     outputTokens: state?.outputTokens ?? Math.round(habits.outputTokens),
     gaps: state?.gaps ?? NO_GAPS,
     habitGaps: habits.gaps,

@@ -19,7 +19,12 @@ import {
 import { PROVIDERS } from '../../domain/routing/provider.js';
 import { isControl } from '../../domain/routing/session-control.js';
 import { difficultyOf, gotHarder } from '../../domain/routing/session-difficulty.js';
-import { sameTarget, type SessionState } from '../../domain/routing/session-state.js';
+import {
+  answererOf,
+  earlierAnswers,
+  sameTarget,
+  type SessionState,
+} from '../../domain/routing/session-state.js';
 import type { Principal } from '../api-keys/principal.js';
 import { keyedHash } from '../classifier/keyed-hash.js';
 import type { Sighting } from '../classifier/sighting.js';
@@ -66,34 +71,29 @@ export class Router {
     const stateOf = (target: Target, ineligible: readonly Obstacle[]): CandidateState => {
       const isOffered = facts !== null && ineligible.length === 0;
       const state = this.#standing(principal, target, isOffered, tickets);
-      return {
-        ...target,
-        ineligible,
-        ...state,
-        expectedSessionNanoUsd:
-          facts === null || ineligible.length > 0
-            ? null
-            : (this.dollars.expected(request, target, size, facts)?.toString() ?? null),
-      };
+      return { ...target, ineligible, ...state, expectedSessionNanoUsd: null };
+    };
+    const asked = stateOf(requested, obstaclesOfRequested(call));
+    const others = candidatesOf(request, requested, evidence).map((target) =>
+      stateOf(target, this.#obstacles(request, call, target)),
+    );
+    const compared = comparedOf(asked, others, evidence);
+    const expected = facts === null ? [] : this.dollars.expected(request, compared, size, facts);
+    const priced = (state: CandidateState): CandidateState => {
+      const nanoUsd = expected[compared.indexOf(state)] ?? null;
+      return nanoUsd === null ? state : { ...state, expectedSessionNanoUsd: nanoUsd.toString() };
     };
     const inputs: RoutingInputs = {
       version: ROUTING_VERSION,
       mayRoute: request.mayRoute(),
-      requested: stateOf(requested, obstaclesOfRequested(call)),
+      requested: priced(asked),
       auto: request.auto,
       override: override === null ? null : { provider: request.provider, model: override },
       off: override === null ? offOf(request) : null,
-      control:
-        facts !== null &&
-        (session?.control === true ||
-          // One that was routed before the share was raised stays where it is.
-          (!wasSentElsewhere(session, requested) &&
-            isControlSession(principal, sighting.sessionKey))),
+      control: isControlSession(principal, sighting.sessionKey, session),
       evidence,
       session: session === null ? null : sessionOf(session, sighting),
-      candidates: candidatesOf(request, requested, evidence).map((target) =>
-        stateOf(target, this.#obstacles(request, call, target)),
-      ),
+      candidates: others.map(priced),
       fallbackChain: routing.fallbackModels.slice(0, FALLBACK_CHAIN_MAX),
     };
     const decision = decide(inputs);
@@ -142,17 +142,13 @@ function evidenceFor({ routing }: Principal, routeClass: string | null): Evidenc
 
 function routedCall(
   { principal, sighting, headers, bodyBytes }: RoutingRequest,
-  { provider, model }: Target,
+  requested: Target,
   session: SessionState | null,
 ): RoutedCall {
-  // Google's OpenAI-compatible endpoint takes both `gemini-x` and `models/gemini-x`.
-  const requested = {
-    provider,
-    model: provider === 'google' ? model.replace(/^models\//, '') : model,
-  };
   const betas = headers['anthropic-beta'];
+  const facts = sighting.reading?.facts ?? NO_FACTS;
   return {
-    facts: sighting.reading?.facts ?? NO_FACTS,
+    facts,
     requested,
     requestedCapabilities: capabilitiesOf(requested.provider, requested.model),
     allowance: { organization: principal.orgAllow, project: principal.projectAllow },
@@ -162,7 +158,8 @@ function routedCall(
       (name) => principal.sandbox || principal.providerKeys[name] !== undefined,
     ),
     optedIn: principal.routing.crossProviderOptIn,
-    sessionRoute: session?.route ?? null,
+    answeredBy: session === null ? null : answererOf(session, earlierAnswers(facts)),
+    sessionTokens: session === null ? 0 : session.promptTokens + session.lastOutputTokens,
   };
 }
 
@@ -186,16 +183,32 @@ function candidatesOf(
   return found;
 }
 
+/** Those that the session may go to, now or later: what a fallback alone may use is none of them. */
+function comparedOf(
+  asked: CandidateState,
+  others: readonly CandidateState[],
+  evidence: Evidence,
+): readonly CandidateState[] {
+  if (evidence.kind === 'none') return [];
+  const ruled = others.filter((one) => evidence.targets.some((target) => sameTarget(target, one)));
+  return [asked, ...ruled].filter(({ ineligible }) => ineligible.length === 0);
+}
+
 function offOf({ isOff, principal }: RoutingRequest): RoutingInputs['off'] {
   if (isOff) return 'header';
   return principal.routing.optOut ? 'project' : null;
 }
 
-function wasSentElsewhere(session: SessionState | null, requested: Target): boolean {
-  return session !== null && !sameTarget(session.route, requested);
-}
-
-function isControlSession({ hashKey, routing }: Principal, sessionKey: string | null): boolean {
+/**
+ * Of the session, whatever the call at hand is: with evidence or without, the client's own wish or not. Which sessions
+ * are compared would depend on their group otherwise. A session stays on its side when the share changes.
+ */
+function isControlSession(
+  { hashKey, routing }: Principal,
+  sessionKey: string | null,
+  session: SessionState | null,
+): boolean {
+  if (session !== null) return session.control;
   if (sessionKey === null || routing.controlShareBp === 0) return false;
   const hashed = keyedHash(hashKey, 'control', sessionKey);
   return isControl(Buffer.from(hashed, 'base64url'), routing.controlShareBp);

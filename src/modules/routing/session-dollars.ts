@@ -2,8 +2,9 @@ import { NO_FACTS } from '../../domain/classification/prompt-facts.js';
 import type { NanoUsd } from '../../domain/money/nano-usd.js';
 import type { Target } from '../../domain/routing/decision.js';
 import {
-  expectedSessionNanoUsd,
+  expectedSessionsNanoUsd,
   type SessionFacts,
+  type TargetEconomics,
 } from '../../domain/routing/session-economics.js';
 import type { SessionHabits } from '../../domain/routing/session-habits.js';
 import {
@@ -52,13 +53,22 @@ export class SessionDollars {
     return sessionFacts(state, habits, promptTokens);
   }
 
-  /** Null where the model has no price, or no tokenizer that could be compared. */
+  /** For each target, with the others to go on to; null where it has no price, or no tokenizer that could be compared. */
   expected(
+    request: RoutingRequest,
+    targets: readonly Target[],
+    size: PromptSize,
+    facts: SessionFacts,
+  ): readonly (NanoUsd | null)[] {
+    const economics = targets.map((target) => this.#economicsOf(request, target, size));
+    return expectedSessionsNanoUsd(facts, economics);
+  }
+
+  #economicsOf(
     { principal, requested, provider, atMs }: RoutingRequest,
     target: Target,
     size: PromptSize,
-    facts: SessionFacts,
-  ): NanoUsd | null {
+  ): TargetEconomics | null {
     const prices = this.prices.pricesAt({
       ...target,
       atMs,
@@ -67,11 +77,11 @@ export class SessionDollars {
     const counted = size.state?.route ?? { provider, model: requested };
     const tokens = tokenizerRatio(target, counted);
     if (prices === null || tokens === null) return null;
-    return expectedSessionNanoUsd(facts, {
+    return {
       prices,
       cache: cacheRulesOf(target.provider, target.model, size.explicit),
       state: cacheStateOf(size.state, target, atMs),
       tokens,
-    });
+    };
   }
 }

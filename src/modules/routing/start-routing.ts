@@ -6,6 +6,7 @@ import type { Resilience } from '../resilience/start-resilience.js';
 import { LocalSessionStore } from '../session-routing/local-session-store.js';
 import { RedisSessionStore } from '../session-routing/redis-session-store.js';
 import type { SessionStore } from '../session-routing/session-store.js';
+import { SharedPrefixes } from '../session-routing/shared-prefixes.js';
 import { AttemptWatch } from './attempt-watch.js';
 import { Router } from './router.js';
 import { SessionDollars } from './session-dollars.js';
@@ -24,6 +25,8 @@ export interface GatewayRouting {
   readonly router: Router;
   readonly watch: AttemptWatch;
   readonly sessions: SessionStore;
+  /** For the ledger's baseline. */
+  readonly prefixes: SharedPrefixes;
 }
 
 export function startRouting(parts: RoutingParts): GatewayRouting {
@@ -31,5 +34,7 @@ export function startRouting(parts: RoutingParts): GatewayRouting {
   const sessions =
     redis === null ? new LocalSessionStore(clock) : new RedisSessionStore(redis, clock, metrics);
   const watch = new AttemptWatch(resilience.breakers, resilience.coolDowns, clock);
-  return { router: new Router(sessions, watch, new SessionDollars(prices)), watch, sessions };
+  const prefixes = new SharedPrefixes(clock, redis);
+  const router = new Router(sessions, watch, new SessionDollars(prices));
+  return { router, watch, sessions, prefixes };
 }
