@@ -7,6 +7,7 @@ import { AuditVerifier } from './modules/audit/audit-verifier.js';
 import { createBilling } from './modules/billing/create-billing.js';
 import { ongoingCharge } from './modules/billing/payment-standing.js';
 import { NegotiatedPriceService } from './modules/catalog/negotiated-price.service.js';
+import { LatePrices } from './modules/ledger/late-prices.js';
 import { LedgerExport } from './modules/ledger/ledger-csv.js';
 import { LedgerHeads } from './modules/ledger/ledger-heads.js';
 import { LedgerSealer } from './modules/ledger/ledger-sealer.js';
@@ -17,7 +18,6 @@ import { OrganizationExport } from './modules/leaving/organization-export.js';
 import { OperatorSessions } from './modules/operators/operator-sessions.js';
 import { OperatorSignIn } from './modules/operators/operator-sign-in.js';
 import { OperatorService } from './modules/operators/operator.service.js';
-import { SignInFailures } from './modules/operators/sign-in-failures.js';
 import { createObservation } from './modules/observation/create-observation.js';
 import { OrganizationService } from './modules/organizations/organization.service.js';
 import { UserService } from './modules/organizations/user.service.js';
@@ -53,10 +53,11 @@ export function createServices(context: ServicesContext) {
   const { config, database, secretBox, clock, logger, readings = database } = context;
   const signer = new Signer(config.secrets.signingKey);
   const auditHeads = new AuditHeads(database, signer, clock);
-  const billing = createBilling({ config, database, clock, logger, auditHeads });
+  const billing = createBilling({ config, database, readings, clock, logger, auditHeads });
+  const accounts = createAccounts({ database, secretBox, clock, logger });
   return {
     ...createMail({ config, database, secretBox, clock, logger }),
-    ...createAccounts({ database, secretBox, clock, logger }),
+    ...accounts,
     organizations: new OrganizationService(database, secretBox, clock),
     users: new UserService(database),
     projects: new ProjectService(database, clock),
@@ -69,18 +70,13 @@ export function createServices(context: ServicesContext) {
     organizationExport: new OrganizationExport(readings, clock, auditHeads),
     auditVerifier: new AuditVerifier(readings),
     ledgerSealer: new LedgerSealer(database, signer, clock, logger),
+    latePrices: new LatePrices(database, clock, logger),
     ledgerHeads: new LedgerHeads(database, signer.publicKey),
     ledgerVerifier: new LedgerVerifier(readings, signer.publicKey),
     ledgerExport: new LedgerExport(readings, signer, clock),
     operators: new OperatorService(database, secretBox, clock),
     operatorSessions: new OperatorSessions(database, clock),
-    operatorSignIn: new OperatorSignIn(
-      database,
-      secretBox,
-      clock,
-      new SignInFailures(new AuditTrail(database), clock, logger),
-      logger,
-    ),
+    operatorSignIn: new OperatorSignIn(database, secretBox, clock, accounts.failedSignIns, logger),
     deletions: new DeletionService(database, clock, logger, ongoingCharge(config.paddle)),
     routingControl: new RoutingControl(database, clock),
     routeRules: new RouteRuleService(database, clock),

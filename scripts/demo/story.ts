@@ -61,9 +61,9 @@ async function tellChapters(stage: Stage, calls: number): Promise<void> {
   const reportId = await review(stage, observed);
   screen.chapter(5, 'Routing is enabled');
   await enable(stage, applications, reportId);
-  await untilDecided(stage, named('Ticket triage'));
+  const first = await untilDecided(stage, named('Ticket triage'));
   screen.chapter(6, 'Routed calls, and what they saved');
-  await routed(stage, applications, calls - observed);
+  await routed(stage, applications, calls - observed, first);
   screen.chapter(7, 'A model fails, and comes back');
   await failAndRecover(stage, named('Nightly extraction'));
   screen.chapter(8, 'Wishes');

@@ -27,7 +27,8 @@ import {
 const USAGE = `Usage: node verify-ledger.mjs <file.csv | -> [options]
   --head <seal>:<hash>    a head from an earlier export, statement or mail: the chain must go through it
   --head-file <file>      the same from a signed head (JSON); its signature is checked too
-  --public-key <file>     the installation's public key (PEM): signatures are checked with it
+  --public-key <file>     the installation's public key (PEM): every seal and the end must be signed with it. After a
+                          change of keys give each of them, the earlier ones too: --public-key new --public-key old
   --json                  the answer as JSON
 Exit code 0: everything holds, 1: something does not, 2: it could not be read.`;
 
@@ -41,11 +42,12 @@ class Ledger {
   sealHash = CHAIN_START;
   root = createHash('sha256');
   totals = { real: sum(), auto: sum(), synthetic: sum() };
-  otherKeys = 0;
+  /** How many signatures were checked with which key. */
+  signatures = new Map();
   ended = false;
 
-  constructor({ head, publicKey, keyId }) {
-    Object.assign(this, { earlier: head, publicKey, keyId });
+  constructor({ head, keys }) {
+    Object.assign(this, { earlier: head, keys });
     this.meetEarlier();
   }
 
@@ -167,17 +169,21 @@ class Ledger {
     }
     if (!/^[0-9a-f]{16}$/.test(record.key_id))
       throw new Difference('not a key', 'key_id', record.key_id);
-    if (this.publicKey === null) return;
-    if (record.key_id !== this.keyId) {
-      this.otherKeys += 1;
-      return;
+    if (this.keys.size === 0) return;
+    const { key_id: keyId } = record;
+    const key = this.keys.get(keyId);
+    // Anybody can sign with a key of their own: a signature that cannot be checked is as good as none.
+    if (key === undefined) {
+      const given = [...this.keys.keys()].join(' or ');
+      throw new Difference('is signed with a key that was not given', 'key_id', keyId, given);
     }
     const signature = Buffer.from(record.signature, 'base64url');
     // Two texts may stand for the same bytes: the last digit has bits to spare.
     const isOneForm = signature.toString('base64url') === record.signature;
-    if (!isOneForm || !verify(null, Buffer.from(text), this.publicKey, signature)) {
+    if (!isOneForm || !verify(null, Buffer.from(text), key, signature)) {
       throw new Difference('the signature is not that of the key', 'signature');
     }
+    this.signatures.set(keyId, (this.signatures.get(keyId) ?? 0) + 1);
   }
 
   follow(what, found, expected) {
@@ -235,25 +241,45 @@ async function verifyFile(input, options) {
   }
 }
 
+function keyIn(file) {
+  const pem = readFileSync(file, 'utf8');
+  try {
+    const key = createPublicKey(pem);
+    if (key.asymmetricKeyType === 'ed25519') return key;
+  } catch {
+    // Told below.
+  }
+  throw new Error(`${file} is not an Ed25519 public key in PEM`);
+}
+
+/** By the id that rows name them with. */
+function keysIn(files) {
+  return new Map(
+    files.map((file) => {
+      const key = keyIn(file);
+      return [sha256(key.export({ format: 'der', type: 'spki' })).slice(0, 16), key];
+    }),
+  );
+}
+
 function optionsOf(values) {
-  const pem =
-    values['public-key'] === undefined ? null : readFileSync(values['public-key'], 'utf8');
-  const publicKey = pem === null ? null : createPublicKey(pem);
-  const keyId = publicKey && sha256(publicKey.export({ format: 'der', type: 'spki' })).slice(0, 16);
+  const keys = keysIn(values['public-key'] ?? []);
   const file = values['head-file'];
   const signed = file === undefined ? null : JSON.parse(readFileSync(file, 'utf8'));
   const given = signed === null ? values.head : `${signed.seal}:${signed.hash}`;
   const [, seal, hash] = /^(\d{1,15}):([0-9a-f]{64})$/i.exec(given?.trim() ?? '') ?? [];
   if (given !== undefined && seal === undefined) throw new Error('a head is <seal>:<hash>');
   const head = seal === undefined ? null : { seal: Number(seal), hash: hash.toLowerCase() };
-  if (signed !== null && publicKey !== null) {
-    const { org_id: orgId, entries, sealed_at: at, signature } = signed;
+  if (signed !== null && keys.size > 0) {
+    const { org_id: orgId, entries, sealed_at: at } = signed;
     const text = lines('shunt-ledger-head-1', orgId, signed.seal, entries, signed.hash, at);
-    if (!verify(null, Buffer.from(text), publicKey, Buffer.from(String(signature), 'base64url'))) {
-      throw new Error('the signature of the head is not that of the key');
+    const signature = Buffer.from(String(signed.signature), 'base64url');
+    const isGenuine = (key) => verify(null, Buffer.from(text), key, signature);
+    if (![...keys.values()].some(isGenuine)) {
+      throw new Error('the signature of the head is not that of a given key');
     }
   }
-  return { head, publicKey, keyId };
+  return { head, keys };
 }
 
 const usd = (nano) => {
@@ -278,25 +304,40 @@ function told({ ledger, broken }, options) {
     sealed_entries: ledger?.sealed ?? 0,
     head: ledger === null ? null : `${ledger.seals}:${ledger.sealHash}`,
     totals: Object.fromEntries(totals),
-    signatures: options.publicKey === null ? 'not checked: no public key given' : 'checked',
-    signatures_of_other_keys: ledger?.otherKeys ?? 0,
+    signatures: options.keys.size === 0 ? 'not checked: no public key given' : 'checked',
+    signatures_checked: Object.fromEntries(ledger?.signatures ?? []),
     first_difference: broken,
   };
 }
 
-function inWords(answer, { totals } = answer) {
+const counted = (count, one, many) => `${count} ${count === 1 ? one : many}`;
+
+/** Both what was checked and what was not: without a key nothing shows who wrote the file. */
+function signaturesInWords(checked, { head, keys }) {
+  if (keys.size === 0) {
+    const known = head === null ? '' : ', but for what is under seal up to the head that you gave';
+    return `NOT CHECKED, no --public-key was given: anybody could have written this file${known}`;
+  }
+  const byKey = Object.entries(checked).map(([keyId, count]) => `${count} of key ${keyId}`);
+  return `${byKey.join(', ') || 'none'} checked, with what you gave as public key`;
+}
+
+function inWords(answer, options) {
+  const { totals } = answer;
   const line = (name, { entries, savings_nano_usd: savings }) =>
     `  ${name.padEnd(28)}${String(entries).padStart(9)} entries   saved ${usd(BigInt(savings))} USD`;
   const found = answer.first_difference;
   const place = found && `line ${found.line}${found.row ? ` (${found.row} ${found.seq})` : ''}`;
   return [
-    `Organization ${answer.org_id}, ${answer.entries} entries, ${answer.sealed_entries} of them under seal.`,
+    `Organization ${answer.org_id}, ${counted(answer.entries, 'entry', 'entries')}, ${answer.sealed_entries} of them under seal.`,
     `Head ${answer.head}`,
-    `Signatures: ${answer.signatures}${answer.signatures_of_other_keys > 0 ? `, but for ${answer.signatures_of_other_keys} of another key` : ''}.`,
+    `Signatures: ${signaturesInWords(answer.signatures_checked, options)}.`,
     ...(totals.real ? [line('all', totals.real), line('of them shunt/auto', totals.auto)] : []),
     ...(totals.real ? [line('sandbox (in no sum)', totals.synthetic)] : []),
     found === null
-      ? 'Everything holds: amounts, hashes, seals.'
+      ? options.keys.size === 0
+        ? 'Amounts, hashes and seals agree with each other. Who wrote them was not checked.'
+        : 'Everything holds: amounts, hashes, seals, signatures.'
       : `DOES NOT HOLD at ${place}${found.field ? `, ${found.field}` : ''}: ${found.what}` +
         (found.expected === null ? '.' : ` (is ${found.found}, follows ${found.expected}).`),
   ].join('\n');
@@ -308,7 +349,7 @@ async function main() {
     options: {
       head: { type: 'string' },
       'head-file': { type: 'string' },
-      'public-key': { type: 'string' },
+      'public-key': { type: 'string', multiple: true },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -322,7 +363,9 @@ async function main() {
   const input = file === '-' ? process.stdin : createReadStream(file);
   const result = await verifyFile(input, options);
   const answer = told(result, options);
-  process.stdout.write(`${values.json ? JSON.stringify(answer, null, 2) : inWords(answer)}\n`);
+  process.stdout.write(
+    `${values.json ? JSON.stringify(answer, null, 2) : inWords(answer, options)}\n`,
+  );
   return answer.holds ? 0 : 1;
 }
 

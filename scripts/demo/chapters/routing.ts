@@ -34,22 +34,26 @@ export async function enable(
   screen.found('activation', { ...activated, rules, control_share_bp: CONTROL_SHARE_BP });
 }
 
-/** Resolves when an application's calls are decided by the router; the replica follows within a second. */
-export async function untilDecided(stage: Stage, application: Running): Promise<void> {
+/** The first call of an application that the router decided; the replica follows within a second. */
+export async function untilDecided(stage: Stage, application: Running): Promise<Answered> {
   const endsAt = performance.now() + FOLLOWS_MS_MAX;
-  while ((await ask(stage, application)).decision === 'passthrough') {
+  for (;;) {
+    const answer = await ask(stage, application);
+    if (answer.decision !== 'passthrough') return answer;
     must(performance.now() < endsAt, 'the gateway does not follow the activation');
   }
 }
 
-/** The same applications, the same kind of sessions. */
+/** The same applications, the same kind of sessions; `first` was decided before them and is in the ledger with them. */
 export async function routed(
   stage: Stage,
   applications: readonly Running[],
   calls: number,
+  first: Answered,
 ): Promise<void> {
   const { screen } = stage;
-  const answers = await converse(stage, applications, calls);
+  const answers = [first, ...(await converse(stage, applications, calls))];
+  screen.say(`${answers.length} calls, the first that the router decided among them.`);
   showDecisions(stage, answers);
   const moved = answers.filter(({ requested, served }) => requested !== served);
   must(moved.length > 0, 'no call was routed');
@@ -62,7 +66,8 @@ export async function routed(
     answers.some(({ decision }) => decision === 'control'),
     'no session is in the control group',
   );
-  await showSavings(stage);
+  const entries = await showSavings(stage);
+  must(entries === moved.length, `${moved.length} routed calls have ${entries} entries`);
   screen.found('routed', { calls: answers.length, moved: moved.length });
 }
 
@@ -106,7 +111,8 @@ export async function readSavings({ installation }: Stage): Promise<Savings['fig
   return figures;
 }
 
-async function showSavings(stage: Stage): Promise<void> {
+/** Gives the number of entries. */
+async function showSavings(stage: Stage): Promise<number> {
   const { screen } = stage;
   const { total, by_models: pairs, measured } = await readSavings(stage);
   const rowOf = (name: string, line: SavingsLine): string[] => [
@@ -140,4 +146,5 @@ async function showSavings(stage: Stage): Promise<void> {
     ],
   );
   screen.found('savings', { total, by_models: pairs, measured });
+  return total.entries;
 }

@@ -14,6 +14,7 @@ const RULES: CacheRules = {
 const call = (promptTokens: number, gapMs = 1_000) => ({
   promptTokens,
   servedReadTokens: 0,
+  sharedTokens: 0,
   ratio: SAME_TOKENIZER,
   gapMs,
   markedPermille: 1_000,
@@ -47,6 +48,20 @@ describe('the simulated cache of the baseline', () => {
     ).toBe(0);
   });
 
+  it('is as warm as what other sessions used lately, where that is long enough to be kept', () => {
+    const shared = { ...call(2_500), sharedTokens: 2_000 };
+    const first = baselineCacheOf(null, shared, RULES);
+    expect(first.cache).toEqual({ readTokens: 2_000, writeTokens: 500, writeTtl: '30m' });
+    const cold = { ...shared, gapMs: RULES.ttlMs + 1 };
+    expect(baselineCacheOf({ prefixTokens: 2_400 }, cold, RULES).cache.readTokens).toBe(2_000);
+    expect(baselineCacheOf({ prefixTokens: 2_400 }, shared, RULES).cache.readTokens).toBe(2_400);
+    const short = { ...shared, sharedTokens: 1_023 };
+    expect(baselineCacheOf(null, short, RULES).cache.readTokens).toBe(0);
+    const ratio = { numerator: 13n, denominator: 10n };
+    expect(baselineCacheOf(null, { ...short, ratio }, RULES).cache.readTokens).toBe(1_330);
+    expect(baselineCacheOf(null, shared, NO_CACHE).cache.readTokens).toBe(0);
+  });
+
   it('keeps nothing of a prompt that is too short, or where there is no cache', () => {
     const held = { prefixTokens: 5_000 };
     for (const [prompt, rules] of [
@@ -69,6 +84,7 @@ describe('the simulated cache of the baseline', () => {
       fc.record({
         promptTokens: fc.nat(50_000),
         servedReadTokens: fc.constant(0),
+        sharedTokens: fc.constant(0),
         gapMs: fc.nat(2 * RULES.ttlMs),
         markedPermille: fc.nat(1_000),
         ratio: fc.constantFrom(SAME_TOKENIZER, { numerator: 13n, denominator: 10n }),

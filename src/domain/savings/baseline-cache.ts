@@ -13,6 +13,8 @@ export interface BaselineCall {
   readonly promptTokens: number;
   /** What the served model read from its cache, by its own count. */
   readonly servedReadTokens: number;
+  /** What of it other calls used lately, had they gone to the baseline too: likewise by the served model's count. */
+  readonly sharedTokens: number;
   readonly ratio: TokenizerRatio;
   /** Since the session's call before; whatever for its first one. */
   readonly gapMs: number;
@@ -21,12 +23,12 @@ export interface BaselineCall {
 }
 
 /**
- * One step of the method `baseline-1`. The baseline's cache holds what it was given of the prompt before, as long as
+ * One step of the method `baseline-2`. The baseline's cache holds what it was given of the prompt before, as long as
  * no gap was longer than it keeps a prefix; the prompt at hand is taken to begin with it, so that a prompt which does
- * not makes the baseline cheaper, and never dearer, than it would have been. It is at least as warm as the served model's
- * cache was: a prefix that sessions share would have been warm there too, and a session's first call would not have
- * paid for it. What is not found and is long enough is written. All by the baseline's own count, as are the limits of
- * its rules.
+ * not makes the baseline cheaper, and never dearer, than it would have been. A prefix that sessions share would have
+ * been warm there too, and a session's first call would not have paid for it: the cache is at least as warm as the
+ * served model's was, and as what other calls used lately, where that is long enough to be kept. What is not found and
+ * is long enough is written. All by the baseline's own count, as are the limits of its rules.
  */
 export function baselineCacheOf(
   state: BaselineCacheState | null,
@@ -35,7 +37,9 @@ export function baselineCacheOf(
 ): { readonly cache: BaselineCache; readonly next: BaselineCacheState } {
   const held = state === null ? null : { prefixTokens: state.prefixTokens, ageMs: call.gapMs };
   const own = held !== null && isWarm(rules, held) ? held.prefixTokens : 0;
-  const warm = Math.max(own, scaledTokens(call.servedReadTokens, call.ratio));
+  const used = scaledTokens(call.sharedTokens, call.ratio);
+  const shared = isWarm(rules, { prefixTokens: used, ageMs: 0 }) ? used : 0;
+  const warm = Math.max(own, shared, scaledTokens(call.servedReadTokens, call.ratio));
   const prompt = scaledTokens(call.promptTokens, call.ratio);
   const { readTokens, writtenTokens } = splitPrompt(rules, prompt, warm, call.markedPermille);
   return {

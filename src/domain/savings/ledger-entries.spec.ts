@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { recomputeCost } from '../pricing/price-record.js';
+import { recomputeCost, usageFromRecord } from '../pricing/price-record.js';
 import { costOf } from '../pricing/rating.js';
 import { PRICE_DIMENSIONS, type UnitPrices } from '../pricing/unit-prices.js';
 import { NO_USAGE, type Usage } from '../pricing/usage.js';
@@ -81,7 +81,7 @@ describe('a routed entry', () => {
       savings_nano_usd: '2850000',
       served_price_version: 'list-1',
       baseline_price_version: 'list-2',
-      baseline_method: 'baseline-1',
+      baseline_method: 'baseline-2',
     });
   });
 
@@ -138,7 +138,7 @@ describe('a routed entry', () => {
     ['unpriceable', { rateBaseline: (usage: Usage) => rated(usage, { inputTokens: 1n }) }],
     ['unpriceable', { served: { provider: 'openai', model: 'a model with words' } }],
   ] as const)('is not made of a call that is %s', (why, changes) => {
-    expect(routedEntry(callOf(changes))).toEqual({ kind: 'excluded', why });
+    expect(routedEntry(callOf(changes))).toMatchObject({ kind: 'excluded', why });
   });
 });
 
@@ -166,7 +166,7 @@ describe('a failed attempt', () => {
   });
 
   it('that cost nothing, or that nobody can price, has no entry', () => {
-    expect(failed(NO_USAGE, CHEAP)).toBeNull();
+    expect(failed(NO_USAGE, CHEAP)).toBe('free');
     expect(failed(USAGE, { inputTokens: 1n })).toBeNull();
   });
 });
@@ -211,10 +211,32 @@ describe('an adjustment', () => {
   });
 
   it('of a call that could not be priced before is a whole entry with the date at which it could', () => {
-    const late = adjustmentEntry(callOf(), { atMs: 1_790_000_900_000, attempt: 0 });
-    expect(late).toMatchObject({
-      kind: 'entry',
-      entry: { kind: 'adjustment', at_ms: 1_790_000_900_000, savings_nano_usd: '2850000' },
+    const unpriceable = {
+      kind: 'unpriceable',
+      reason: 'unknown_model',
+      priceVersion: '1',
+    } as const;
+    const accounted = routedEntry(callOf({ servedRating: unpriceable }));
+    const unpriced = accounted.kind === 'excluded' ? accounted.unpriced : undefined;
+    const used = {
+      served: usageFromRecord(unpriced!.usage)!,
+      baseline: usageFromRecord(unpriced!.baseline_usage)!,
+    };
+    const late = { atMs: 1_790_000_900_000, attempt: 1 };
+    const baseline = rated(used.baseline, DEAR, 'list-2');
+    const served = rated(used.served, CHEAP);
+    expect(adjustmentEntry(unpriced!, used, { served, baseline }, late)).toEqual({
+      ...entryOf(callOf()),
+      kind: 'adjustment',
+      attempt: 1,
+      at_ms: 1_790_000_900_000,
     });
+    expect(adjustmentEntry(unpriced!, used, { served: unpriceable, baseline }, late)).toBeNull();
+  });
+
+  it('can only follow where nothing but a price is missing', () => {
+    for (const changes of [{ ratio: null }, { metering: 'estimated' as const }]) {
+      expect(routedEntry(callOf(changes))).not.toHaveProperty('unpriced');
+    }
   });
 });

@@ -16,7 +16,7 @@ import type { DecisionSource, Exclusion, LedgerEntry } from './ledger-entry.js';
 export type VersionedRating = Rating & { readonly priceVersion: string };
 
 /** Stands where an entry has no baseline. */
-const NO_BASELINE = 'none';
+export const NO_BASELINE = 'none';
 
 /** What a model's name looks like; the ledger takes nothing else, and a record is not lost on its account. */
 const NAME = /^[\w.:/@+-]{1,200}$/;
@@ -55,22 +55,35 @@ export interface RoutedCall extends LedgerCall {
 
 export type Accounted =
   | { readonly kind: 'entry'; readonly entry: LedgerEntry }
-  | { readonly kind: 'excluded'; readonly why: Exclusion };
+  /** `unpriced` where nothing but a price is missing: it may be learned late. */
+  | { readonly kind: 'excluded'; readonly why: Exclusion; readonly unpriced?: UnpricedCall };
+
+/** The entry of a routed call but for its prices, and what follows from them. */
+export type UnpricedCall = Omit<
+  LedgerEntry,
+  | 'kind'
+  | 'attempt'
+  | 'served_prices'
+  | 'served_price_version'
+  | 'actual_nano_usd'
+  | 'baseline_prices'
+  | 'baseline_price_version'
+  | 'baseline_nano_usd'
+  | 'savings_nano_usd'
+>;
 
 /** The entry of a call that was routed, or why there is none: what is not known is counted, never guessed. */
 export function routedEntry(call: RoutedCall): Accounted {
   const { metering, servedRating, ratio } = call;
   if (metering === 'estimated') return excluded('estimated');
   if (metering !== 'reported') return excluded('unmetered');
-  if (servedRating?.kind !== 'priced' || ratio === null) return excluded('unpriceable');
+  if (ratio === null || !hasNames(call, call.served)) return excluded('unpriceable');
   const answer = call.baselineReasons ? call.usage : withoutReasoning(call.usage);
   const usage = baselineUsage(answer, ratio, call.cache);
-  const baseline = call.rateBaseline(usage);
-  if (baseline.kind !== 'priced') return excluded('unpriceable');
-  const actual = sideOf(call.usage, servedRating.frozen, servedRating.priceVersion);
-  const base = sideOf(usage, baseline.frozen, baseline.priceVersion);
-  if (actual === null || base === null || !hasNames(call, call.served)) {
-    return excluded('unpriceable');
+  const actual = sideOf(call.usage, servedRating);
+  const base = sideOf(usage, call.rateBaseline(usage));
+  if (actual === null || base === null) {
+    return { kind: 'excluded', why: 'unpriceable', unpriced: unpricedOf(call, usage) };
   }
   return {
     kind: 'entry',
@@ -88,21 +101,21 @@ export interface FailedAttempt extends LedgerCall {
 }
 
 /**
- * Only a cost: its baseline is nothing. Null where it cannot be priced, or cost nothing and is not worth a line. It is
- * written for every call of the router's, one that no model served included.
+ * Only a cost: its baseline is nothing. Null where it cannot be priced, `free` where it cost nothing and is not worth a
+ * line. It is written for every call of the router's, one that no model served included.
  */
-export function failedAttemptEntry(failed: FailedAttempt): LedgerEntry | null {
+export function failedAttemptEntry(failed: FailedAttempt): LedgerEntry | 'free' | null {
   const { rating, usage, tried } = failed;
-  if (rating.kind !== 'priced') return null;
-  const actual = sideOf(usage, rating.frozen, rating.priceVersion);
-  if (actual === null || actual.nanoUsd === 0n || !hasNames(failed, tried)) return null;
+  const actual = sideOf(usage, rating);
+  if (actual === null || !hasNames(failed, tried)) return null;
+  if (actual.nanoUsd === 0n) return 'free';
   return entryOf(failed, 'failed_attempt', failed.attempt, tried, actual, NOTHING);
 }
 
 /** What an adjustment says instead: prices learned late, or found wrong. */
 export interface Correction {
   readonly atMs: number;
-  /** The first free number among the adjustments of this request. */
+  /** Even, and the next one is free too: among the adjustments of a request even numbers take back, odd ones say. */
   readonly attempt: number;
   readonly servedPrices: UnitPrices;
   readonly servedPriceVersion: string;
@@ -146,16 +159,30 @@ export function adjustmentEntries(
   ];
 }
 
-/** The entry of a routed call that could not be priced when it was made: complete in itself, dated when it was learned. */
+/**
+ * The entry of a routed call that could not be priced when it was made: complete in itself, dated when the prices were
+ * learned. Null while one of them is missing.
+ */
 export function adjustmentEntry(
-  call: RoutedCall,
+  { at_ms: _callAtMs, ...call }: UnpricedCall,
+  usages: { readonly served: Usage; readonly baseline: Usage },
+  ratings: { readonly served: VersionedRating; readonly baseline: VersionedRating },
   late: { readonly atMs: number; readonly attempt: number },
-): Accounted {
-  const accounted = routedEntry(call);
-  if (accounted.kind === 'excluded') return accounted;
-  const { attempt, atMs } = late;
-  const entry: LedgerEntry = { ...accounted.entry, kind: 'adjustment', attempt, at_ms: atMs };
-  return { kind: 'entry', entry };
+): LedgerEntry | null {
+  const actual = sideOf(usages.served, ratings.served);
+  const base = sideOf(usages.baseline, ratings.baseline);
+  if (actual === null || base === null) return null;
+  return {
+    ...call,
+    kind: 'adjustment',
+    attempt: late.attempt,
+    at_ms: late.atMs,
+    served_prices: actual.prices,
+    served_price_version: actual.version,
+    baseline_prices: base.prices,
+    baseline_price_version: base.version,
+    ...amounts(actual.nanoUsd, base.nanoUsd),
+  };
 }
 
 interface Side {
@@ -174,10 +201,21 @@ const NOTHING: Side & { readonly method: string } = {
 };
 
 /** Computed anew from what is stored, so that what stands beside it is what it follows from. */
-function sideOf(usage: Usage, prices: UnitPrices, version: string): Side | null {
-  const nanoUsd = costOf(usage, prices);
+function sideOf(usage: Usage, rating: VersionedRating | null): Side | null {
+  if (rating?.kind !== 'priced') return null;
+  const nanoUsd = costOf(usage, rating.frozen);
   if (nanoUsd === null) return null;
-  return { usage: usageToRecord(usage), prices: pricesToRecord(prices), version, nanoUsd };
+  const prices = pricesToRecord(rating.frozen);
+  return { usage: usageToRecord(usage), prices, version: rating.priceVersion, nanoUsd };
+}
+
+function unpricedOf(call: RoutedCall, baseline: Usage): UnpricedCall {
+  return {
+    ...factsOf(call, call.served),
+    usage: usageToRecord(call.usage),
+    baseline_usage: usageToRecord(baseline),
+    baseline_method: BASELINE_METHOD,
+  };
 }
 
 function entryOf(
@@ -189,10 +227,24 @@ function entryOf(
   base: Side & { readonly method: string },
 ): LedgerEntry {
   return {
-    org_id: call.orgId,
-    request_id: call.requestId,
+    ...factsOf(call, served),
     kind,
     attempt,
+    usage: actual.usage,
+    served_prices: actual.prices,
+    served_price_version: actual.version,
+    baseline_usage: base.usage,
+    baseline_method: base.method,
+    baseline_prices: base.prices,
+    baseline_price_version: base.version,
+    ...amounts(actual.nanoUsd, base.nanoUsd),
+  };
+}
+
+function factsOf(call: LedgerCall, served: Target) {
+  return {
+    org_id: call.orgId,
+    request_id: call.requestId,
     at_ms: call.atMs,
     project_id: call.projectId,
     synthetic: call.synthetic,
@@ -203,14 +255,6 @@ function entryOf(
     baseline_model: call.baseline.model,
     served_provider: served.provider,
     served_model: served.model,
-    usage: actual.usage,
-    served_prices: actual.prices,
-    served_price_version: actual.version,
-    baseline_usage: base.usage,
-    baseline_method: base.method,
-    baseline_prices: base.prices,
-    baseline_price_version: base.version,
-    ...amounts(actual.nanoUsd, base.nanoUsd),
   };
 }
 

@@ -33,7 +33,10 @@ export class NegotiatedPriceService {
     private readonly clock: Clock,
   ) {}
 
-  /** Replicas price calls with it within a second; records that are written already keep their price. */
+  /**
+   * Replicas price calls with it within a second; records that are written already keep their price, and the ledger is
+   * adjusted within the hour.
+   */
   async enter(orgId: string, fields: NewAgreement, actor: Actor): Promise<EnteredAgreement> {
     return this.database.tenant(orgId, async (q) => {
       // One entry of an organization at a time, as bound and revision follow from what is there.

@@ -31,6 +31,25 @@ const ENTRY_FIELDS = {
 
 const FIELDS = Object.keys(ENTRY_FIELDS) as (keyof LedgerEntry)[];
 
+/** An entry as its writer gave it: amounts as text, JSON as it is. */
+const ENTRY_COLUMNS = FIELDS.map((field) => {
+  if (ENTRY_FIELDS[field] === 'numeric') return `${field}::text`;
+  return ENTRY_FIELDS[field] === 'bigint' ? `${field}::float8 AS ${field}` : field;
+}).join(', ');
+
+/** Every entry of these requests, in a transaction that is scoped to their organization. */
+export function entriesOfRequests(
+  q: Queryable,
+  orgId: string,
+  requestIds: readonly string[],
+): Promise<LedgerEntry[]> {
+  return q.query<LedgerEntry>(
+    `SELECT ${ENTRY_COLUMNS} FROM savings_ledger
+      WHERE org_id = $1 AND request_id = ANY($2::uuid[]) ORDER BY request_id, kind, attempt`,
+    [orgId, requestIds],
+  );
+}
+
 /** An entry of another call than that of its record is nobody's: refused as an incomplete one. */
 const valueOf = (field: keyof LedgerEntry): string =>
   field === 'org_id'

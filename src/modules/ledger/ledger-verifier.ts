@@ -13,8 +13,6 @@ export interface LedgerVerdict {
   readonly head: LedgerHead;
   /** Over the entries that hold. */
   readonly totals: LedgerTotals;
-  /** Seals signed by another key than this installation has now: their signatures were not checked. */
-  readonly sealsOfOtherKeys: number;
   /** Null where the whole ledger holds. */
   readonly broken: LedgerBreak | null;
 }
@@ -29,13 +27,21 @@ const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
 export class LedgerVerifier {
   constructor(
     private readonly database: Database,
-    private readonly publicKey: string | null,
+    /** PEM: that of the key that this installation signs with now. */
+    private readonly publicKey: string,
   ) {}
 
-  /** `earlier`: a head that somebody kept; the chain must still go through it. */
-  async verify(orgId: string, earlier: LedgerHead | null = null): Promise<LedgerVerdict> {
+  /**
+   * @param earlier a head that somebody kept; the chain must still go through it.
+   * @param formerKeys public keys (PEM) that this installation signed with before.
+   */
+  async verify(
+    orgId: string,
+    earlier: LedgerHead | null = null,
+    formerKeys: readonly string[] = [],
+  ): Promise<LedgerVerdict> {
     const state = await ledgerStateOf(this.database, orgId);
-    const walk = new LedgerWalk(orgId, earlier, this.publicKey);
+    const walk = new LedgerWalk(orgId, earlier, [this.publicKey, ...formerKeys]);
     let broken = walk.begin();
     if (broken === null) {
       for await (const item of readLedger(this.database, orgId, state)) {
@@ -43,23 +49,15 @@ export class LedgerVerifier {
         if (broken !== null) break;
       }
     }
-    const { entries, sealedEntries, head, totals, sealsOfOtherKeys } = walk;
-    return {
-      orgId,
-      entries,
-      sealedEntries,
-      head,
-      totals,
-      sealsOfOtherKeys,
-      broken: broken ?? walk.end(state),
-    };
+    const { entries, sealedEntries, head, totals } = walk;
+    return { orgId, entries, sealedEntries, head, totals, broken: broken ?? walk.end(state) };
   }
 
   /** Every ledger that there is or was, also of organizations that are gone. */
-  async *verifyAll(): AsyncGenerator<LedgerVerdict, void, void> {
+  async *verifyAll(formerKeys: readonly string[] = []): AsyncGenerator<LedgerVerdict, void, void> {
     for (let after = BEFORE_ALL; ;) {
       const page = await this.#ledgersAfter(after);
-      for (const orgId of page) yield await this.verify(orgId);
+      for (const orgId of page) yield await this.verify(orgId, null, formerKeys);
       const last = page.at(-1);
       if (last === undefined || page.length < CHAINS_PER_PAGE) return;
       after = last;

@@ -18,6 +18,8 @@ export type LedgerFault =
   | 'changed'
   /** The signature is not the key's. */
   | 'signature'
+  /** It is signed with a key that the reader does not trust: anybody could have signed it. */
+  | 'unknown_key'
   /** The chain does not end, or did not stand, where a head says. */
   | 'head_mismatch';
 
@@ -61,15 +63,16 @@ export class LedgerWalk {
   #sealed = 0;
   #root = new RootHash();
   #totals: LedgerTotals = { real: NOTHING, auto: NOTHING, synthetic: NOTHING };
-  #otherKeys = 0;
+  readonly #keys: ReadonlyMap<string, string>;
 
   constructor(
     private readonly orgId: string,
     private readonly earlier: LedgerHead | null,
-    /** Null: signatures are not looked at. */
-    private readonly publicKey: string | null,
-    private readonly keyId = publicKey === null ? null : keyIdOf(publicKey),
-  ) {}
+    /** PEM: each seal must be signed with one of them. */
+    publicKeys: readonly string[],
+  ) {
+    this.#keys = new Map(publicKeys.map((publicKey) => [keyIdOf(publicKey), publicKey]));
+  }
 
   /** How many entries hold, from the first on. */
   get entries(): number {
@@ -87,11 +90,6 @@ export class LedgerWalk {
 
   get totals(): LedgerTotals {
     return this.#totals;
-  }
-
-  /** Seals that hold but for a signature of another key, which was not checked. */
-  get sealsOfOtherKeys(): number {
-    return this.#otherKeys;
   }
 
   /** Before the first item. */
@@ -161,12 +159,9 @@ export class LedgerWalk {
     if (seal.prev !== this.#sealHash) return broken('changed', 'prev');
     if (seal.root !== this.#root.digest()) return broken('changed', 'root');
     if (hashSeal(seal) !== seal.hash) return broken('changed', 'hash');
-    if (this.publicKey !== null) {
-      if (seal.keyId !== this.keyId) this.#otherKeys += 1;
-      else if (!isGenuineLedgerHead(this.publicKey, headOf(seal))) {
-        return broken('signature', 'signature');
-      }
-    }
+    const publicKey = this.#keys.get(seal.keyId);
+    if (publicKey === undefined) return broken('unknown_key', 'key_id');
+    if (!isGenuineLedgerHead(publicKey, headOf(seal))) return broken('signature', 'signature');
     this.#seal = seal.seq;
     this.#sealHash = seal.hash;
     this.#sealed = seal.last;

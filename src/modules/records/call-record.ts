@@ -1,7 +1,8 @@
 import type { RouteDecision, RoutingInputs } from '../../domain/routing/decision.js';
 import type { Provider } from '../../domain/routing/provider.js';
-import type { LedgerEntry } from '../../domain/savings/ledger-entry.js';
+import type { Exclusion, LedgerEntry } from '../../domain/savings/ledger-entry.js';
 import type { SubscriptionStatus } from '../../domain/subscription/status.js';
+import type { StoredUnpriced } from '../ledger/late-rating.js';
 import type { Operation } from '../providers/wire-format.js';
 import type { UnmeteredReason } from '../metering/usage-report.js';
 
@@ -95,12 +96,21 @@ export interface CallRecord extends StartRecord {
    * revision repeats those of the one before: of two that wait together only the later is written.
    */
   readonly ledger?: readonly LedgerEntry[];
+  /** What an entry needs beside its prices, of a routed call that had none; kept apart until they are learned. */
+  readonly unpriced?: StoredUnpriced;
 }
 
 export interface StoredRouting {
   readonly inputs: RoutingInputs;
   readonly decision: RouteDecision;
+  /** Why the call has no `routed` entry; absent where it has one, and where its accounting failed. */
+  readonly excluded?: Exclusion;
+  /**
+   * Failed attempts that may have cost something that no entry states: the call's cost is known without them only.
+   * Absent where there are none.
+   */
+  readonly unknownCostAttempts?: number;
 }
 
 /** The fields of a record that are columns of `request_log`. */
-export type RecordColumn = Exclude<keyof CallRecord, 'ledger'>;
+export type RecordColumn = Exclude<keyof CallRecord, 'ledger' | 'unpriced'>;

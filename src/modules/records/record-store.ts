@@ -1,6 +1,7 @@
 import { sqlStateOf } from '../../platform/postgres/query-error.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { INSERT_ENTRIES } from '../ledger/ledger-columns.js';
+import { INSERT_UNPRICED } from '../ledger/unpriced-calls.js';
 import type { QueuedRecord } from './record-queue.js';
 import { INSERT_RECORDS } from './request-log-columns.js';
 import { storableJson } from './storable-json.js';
@@ -25,6 +26,8 @@ const RECORD_FAULT = /^(?:22|23|54000)/;
 
 /** What a record with entries of the savings ledger has in its JSON; within a text the quotes would be escaped. */
 const ENTRIES = '"ledger":[{';
+/** What one has in it of a routed call without a price. */
+const UNPRICED = '"unpriced":{';
 
 export interface StoreResult {
   readonly record: QueuedRecord;
@@ -86,8 +89,10 @@ export class RecordStore {
   async #insert(orgId: string, records: readonly QueuedRecord[]): Promise<string | null> {
     const jsons = records.map((record) => storableJson(record.json));
     const withEntries = jsons.filter((json) => json.includes(ENTRIES));
+    const unpriced = jsons.filter((json) => json.includes(UNPRICED));
     const work = this.database.tenant(orgId, async (q) => {
       await q.query(INSERT_RECORDS, [`[${jsons.join(',')}]`]);
+      if (unpriced.length > 0) await q.query(INSERT_UNPRICED, [`[${unpriced.join(',')}]`]);
       // Last: whoever else adds to this ledger waits from here to the end of the transaction.
       if (withEntries.length > 0) await q.query(INSERT_ENTRIES, [`[${withEntries.join(',')}]`]);
     });

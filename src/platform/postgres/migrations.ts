@@ -13,6 +13,9 @@ import { Leaving1763700800000 } from '../../../migrations/1763700800000-leaving.
 import { SavingsLedger1763800000000 } from '../../../migrations/1763800000000-savings-ledger.js';
 import { Routing1763800100000 } from '../../../migrations/1763800100000-routing.js';
 import { Reports1763800200000 } from '../../../migrations/1763800200000-reports.js';
+import { LatePrices1763910000000 } from '../../../migrations/1763910000000-late-prices.js';
+import { ResealedInvitations1763920000000 } from '../../../migrations/1763920000000-resealed-invitations.js';
+import { ConfirmedAddresses1763930000000 } from '../../../migrations/1763930000000-confirmed-addresses.js';
 
 /** Every migration, oldest first. A list and not a glob: what is built is what runs. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -30,4 +33,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   SavingsLedger1763800000000,
   Routing1763800100000,
   Reports1763800200000,
+  LatePrices1763910000000,
+  ResealedInvitations1763920000000,
+  ConfirmedAddresses1763930000000,
 ];

@@ -18,6 +18,7 @@ const RELATIONS: Readonly<
   audit_heads: { tenantBy: 'org_id' },
   audit_log: { tenantBy: 'org_id' },
   ledger_heads: { tenantBy: 'org_id' },
+  ledger_price_cursors: { tenantBy: 'org_id' },
   memberships: { tenantBy: 'org_id' },
   negotiated_prices: { tenantBy: 'org_id' },
   observation_steps: { tenantBy: 'org_id' },
@@ -35,6 +36,7 @@ const RELATIONS: Readonly<
   savings_ledger: { tenantBy: 'org_id' },
   seals: { tenantBy: 'org_id' },
   tenancy_changes: { tenantBy: 'org_id' },
+  unpriced_calls: { tenantBy: 'org_id' },
   operators: { shared: 'they serve all organizations' },
   invitations: { tenantBy: 'org_id' },
   sessions: { shared: 'a person may belong to several organizations' },
@@ -63,6 +65,7 @@ const FUNCTIONS = [
   'find_principal(bytea)',
   'first_forwarded_calls(uuid[])',
   'organizations_to_observe(uuid,integer)',
+  'organizations_with_late_prices(uuid,integer)',
   'organizations_with_unsealed_entries(uuid,integer)',
   'organizations_with_due_steps(timestamp with time zone,timestamp with time zone,uuid,integer)',
   'delete_finished_mail(timestamp with time zone,integer)',
@@ -81,6 +84,8 @@ const POLICIES_BESIDE_TENANT = [
   'audit_log.owner_reads', // the checks of a status against its trail, as the owner
   'ledger_heads.directory', // all ledgers, for whoever verifies them; ids and numbers
   'ledger_heads.owner_reads', // organizations_with_unsealed_entries, as the owner
+  'ledger_price_cursors.owner_notes', // the trigger, and organizations_with_late_prices, as the owner
+  'unpriced_calls.owner_reads', // organizations_with_late_prices, as the owner
   'seals.owner_reads', // organizations_with_unsealed_entries, as the owner
   'invitations.owner_reads', // organizations_with_expired_invitations, as the owner
   'outbox.owner_reads', // organizations_with_due_mail, as the owner

@@ -155,6 +155,11 @@ async function furnish({ gateway, secretBox, a, b, asSuperuser, chat: ask }: Two
        VALUES ($1::uuid, gen_random_uuid(), sha256($1::uuid::text::bytea), 'member', '', gen_random_uuid(), now(), now())`,
       [member.orgId],
     );
+    await asSuperuser(
+      `INSERT INTO unpriced_calls (org_id, request_id, call, kept_until)
+       VALUES ($1, gen_random_uuid(), '{}', now() + interval '1 day')`,
+      [member.orgId],
+    );
     await database.tenant(member.orgId, (q) =>
       appendEntriesWithin(q, [routedEntryOf(member.orgId, { project_id: member.projectId })]),
     );

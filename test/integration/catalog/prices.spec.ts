@@ -303,6 +303,9 @@ describe('the commands', () => {
       revision: 0,
       prices: { input: '1.200000001', output: '4.80' },
     });
+    expect(entered.text).toMatch(/savings ledger since that day .* within the hour/);
+    const toCome = { ...named, from: '2099-01-01', model: 'gpt-5.4-mini', input: '1' };
+    expect((await run('prices set', toCome)).text).not.toMatch(/savings ledger/);
     await run('prices set', { ...named, input: '1.10' });
     const listed = await run('prices list', {
       org,

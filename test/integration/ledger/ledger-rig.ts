@@ -32,7 +32,8 @@ export interface ScriptAnswer {
   readonly sealed_entries: number;
   readonly head: string;
   readonly totals: Record<'real' | 'auto' | 'synthetic', Record<string, string | number>>;
-  readonly signatures_of_other_keys: number;
+  readonly signatures: string;
+  readonly signatures_checked: Readonly<Record<string, number>>;
   readonly first_difference: {
     readonly line: number;
     readonly row: string | null;
@@ -52,6 +53,9 @@ export interface LedgerRig {
   csv(orgId: string, database?: Database): Promise<string>;
   /** Runs the offline script on a text, with the public key unless told otherwise. */
   script(csv: string, ...args: string[]): ScriptAnswer;
+  /** The same with these files as public keys, or none; `words` is what it says without `--json`. */
+  scriptWithKeys(csv: string, keys: readonly string[], ...args: string[]): ScriptAnswer;
+  words(csv: string, ...args: string[]): string;
   /** A file of this rig with that content. */
   file(name: string, content: string): string;
   /**
@@ -95,7 +99,9 @@ export async function ledgerRig(): Promise<LedgerRig> {
       }
       return text;
     },
-    script: (csv, ...args) => runScript(file('ledger.csv', csv), publicKey, args),
+    script: (csv, ...args) => answerOf(file('ledger.csv', csv), [publicKey], args),
+    scriptWithKeys: (csv, keys, ...args) => answerOf(file('ledger.csv', csv), keys, args),
+    words: (csv, ...args) => runScript(file('ledger.csv', csv), args).stdout,
     tampered: (orgId, statements, look) => tampered(db, orgId, statements, look),
     close: async () => {
       rmSync(dir, { recursive: true, force: true });
@@ -115,15 +121,20 @@ async function append(
   }
 }
 
-function runScript(file: string, publicKey: string, args: readonly string[]): ScriptAnswer {
-  const run = spawnSync(
-    process.execPath,
-    // A file of any length in a memory of this one.
-    ['--max-old-space-size=24', SCRIPT, file, '--json', '--public-key', publicKey, ...args],
-    { encoding: 'utf8', timeout: 60_000 },
-  );
+function runScript(file: string, args: readonly string[]) {
+  // A file of any length in a memory of this one.
+  const run = spawnSync(process.execPath, ['--max-old-space-size=24', SCRIPT, file, ...args], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
   if (run.stdout === '') throw new Error(run.stderr);
-  return { exitCode: run.status, ...(JSON.parse(run.stdout) as Omit<ScriptAnswer, 'exitCode'>) };
+  return run;
+}
+
+function answerOf(file: string, keys: readonly string[], args: readonly string[]): ScriptAnswer {
+  const given = keys.flatMap((key) => ['--public-key', key]);
+  const { status, stdout } = runScript(file, ['--json', ...given, ...args]);
+  return { exitCode: status, ...(JSON.parse(stdout) as Omit<ScriptAnswer, 'exitCode'>) };
 }
 
 async function tampered<T>(

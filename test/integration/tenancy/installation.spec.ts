@@ -13,6 +13,7 @@ import { projectCommands } from '../../../src/cli/projects.js';
 import { providerKeyCommands } from '../../../src/cli/provider-keys.js';
 import { commandActor, type Session } from '../../../src/cli/session.js';
 import { loadConfig } from '../../../src/config/app-config.js';
+import { membershipsWithin } from '../../../src/modules/accounts/audit-for-user.js';
 import { PrincipalDirectory } from '../../../src/modules/api-keys/principal-directory.js';
 import { bootstrap, type BootstrapContext } from '../../../src/modules/bootstrap/bootstrap.js';
 import { RekeyService } from '../../../src/modules/bootstrap/rekey.service.js';
@@ -110,11 +111,7 @@ test('the first start makes an owner, an organization, a project, a key and an o
     [userId],
   );
   expect(await verifyPassword(made.secrets.ownerPassword, owner?.password_hash ?? null)).toBe(true);
-  const memberships = await new OrganizationService(
-    db.database,
-    db.secretBox,
-    systemClock,
-  ).membershipsOf(userId ?? '');
+  const memberships = await db.database.transaction((q) => membershipsWithin(q, userId ?? ''));
   expect(memberships).toEqual([{ orgId: made.orgId, role: 'owner' }]);
   const directory = new PrincipalDirectory(db.database, db.secretBox, systemClock, logger, {
     production: false,
@@ -213,10 +210,9 @@ test('rekey seals everything anew, skips what is done, and counts both', async (
   const report = await new RekeyService(db.database, both, systemClock).run(ACTOR);
   expect(report).toEqual({
     organizations: 2,
-    resealed: { providerKeys: 1, hashKeys: 1, mail: 0, users: 0, operators: 1 },
+    resealed: { providerKeys: 1, hashKeys: 1, invitations: 0, mail: 0, users: 0, operators: 1 },
     alreadyCurrent: 2,
     unreadable: 0,
-    invitationsEnding: 0,
   });
   const directory = new PrincipalDirectory(db.database, withoutPrevious, systemClock, logger, {
     production: false,
