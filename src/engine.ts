@@ -130,8 +130,7 @@ async function startParts(
     clock: systemClock,
     logger,
   });
-  closers.push(() => services.operatorSignIn.flush());
-  closers.push(() => services.failedSignIns.close());
+  closers.push(() => services.failedSignIns.flush());
   services.mail.observe(mailMetrics(metrics));
   closers.push(() => services.mail.close());
   const pipeline = new GatewayPipeline({
@@ -142,6 +141,8 @@ async function startParts(
     openKey: (principal, provider) => services.providerKeys.open(principal, provider),
     mayRoute: (standing) => right.mayRoute(standing),
     router: routing.router,
+    prefixes: routing.prefixes,
+    prices,
     accountant,
     limits,
     bodies: new BodyBudget(),

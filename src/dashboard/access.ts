@@ -10,14 +10,19 @@ import type { Actor } from '../domain/subscription/actor.js';
 export type Access =
   | { readonly kind: 'open' }
   | { readonly kind: 'signed_in' }
-  | { readonly kind: 'member'; readonly permission: Permission };
+  | {
+      readonly kind: 'member';
+      readonly permission: Permission;
+      /** Where there is mail, so that it can be confirmed. */
+      readonly confirmedAddress: boolean;
+    };
 
 export const ACCESS = Symbol('Access');
 
 export const OpenToAll = () => SetMetadata(ACCESS, { kind: 'open' } satisfies Access);
 export const SignedIn = () => SetMetadata(ACCESS, { kind: 'signed_in' } satisfies Access);
-export const Needs = (permission: Permission) =>
-  SetMetadata(ACCESS, { kind: 'member', permission } satisfies Access);
+export const Needs = (permission: Permission, { confirmedAddress = false } = {}) =>
+  SetMetadata(ACCESS, { kind: 'member', permission, confirmedAddress } satisfies Access);
 
 export const EXEMPT_FROM_CSRF = Symbol('ExemptFromCsrf');
 
@@ -32,6 +37,7 @@ export interface SignedInUser {
   readonly userId: string;
   readonly sessionId: string;
   readonly email: string;
+  readonly addressConfirmed: boolean;
   readonly totpEnabled: boolean;
   /** The organization that the session looks at; whether the user is in it, the guard decides. */
   readonly currentOrgId: string | null;

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { AccountService } from '../modules/accounts/account.service.js';
+import { AddressService } from '../modules/accounts/address.service.js';
 import { clientLabelOf } from '../modules/accounts/client-label.js';
 import { FormDelays } from '../modules/accounts/form-delays.js';
 import { PasswordService } from '../modules/accounts/password.service.js';
@@ -19,6 +20,7 @@ const PASSWORD = z.string().min(1).max(200);
 const REMINDERS = z.strictObject({ organization_id: z.uuid(), reminders: z.boolean() });
 const NEW_PASSWORD = z.strictObject({ current_password: PASSWORD, new_password: PASSWORD });
 const CODE = z.strictObject({ code: z.string().max(20) });
+const TOKEN = z.strictObject({ token: z.string().min(1).max(200) });
 const CONFIRMATION = z.strictObject({ password: PASSWORD });
 
 /** One's own account. Open to somebody whose organization asks for a second factor, so that it can be set up. */
@@ -30,6 +32,7 @@ export class AccountController {
     @Inject(APP_CONFIG) config: AppConfig,
     @Inject(AccountService) private readonly accounts: AccountService,
     @Inject(PasswordService) private readonly passwords: PasswordService,
+    @Inject(AddressService) private readonly addresses: AddressService,
     @Inject(TotpService) private readonly totp: TotpService,
     @Inject(FormDelays) private readonly delays: FormDelays,
   ) {
@@ -42,6 +45,7 @@ export class AccountController {
     return {
       id: user.userId,
       email: user.email,
+      address_confirmed: user.addressConfirmed,
       totp_enabled: user.totpEnabled,
       recovery_codes_left: await this.totp.recoveryCodesLeft(user.userId),
       organizations: await this.accounts.organizationsOf(user.userId),
@@ -55,6 +59,40 @@ export class AccountController {
     const { organization_id: orgId, reminders } = readBody(REMINDERS, body);
     if (await this.accounts.setReminders(user.userId, orgId, reminders)) return this.show(user);
     throw new HttpError(404, 'unknown_organization', 'You are in no such organization.');
+  }
+
+  /** With the token of the mail: the account is that of the session, so that nobody confirms a stranger's by mistake. */
+  @Post('confirm-address')
+  @HttpCode(204)
+  @SignedIn()
+  async confirmAddress(@CurrentUser() user: SignedInUser, @Body() body: unknown): Promise<void> {
+    const { token } = readBody(TOKEN, body);
+    if (await this.addresses.confirm(user.userId, token)) return;
+    throw new HttpError(
+      400,
+      'invalid_token',
+      'This link was used before, is older than a day, or is for another account. Have another sent.',
+    );
+  }
+
+  @Post('confirm-address/mail')
+  @HttpCode(202)
+  @SignedIn()
+  async mailConfirmation(@CurrentUser() user: SignedInUser) {
+    const outcome = await this.addresses.mailLink(user.userId);
+    switch (outcome.kind) {
+      case 'mailed':
+        return { status: 'accepted', message: 'A mail with a link is on its way to your address.' };
+      case 'already_confirmed':
+        throw new HttpError(409, 'already_confirmed', 'Your address is confirmed already.');
+      case 'too_many':
+        throw new HttpError(
+          429,
+          'too_many_mails',
+          'A mail was sent a moment ago, or five within a day. Look for it before you ask for another.',
+          outcome.retryAfterSeconds,
+        );
+    }
   }
 
   @Post('password')

@@ -28,7 +28,7 @@ export class ActivationController {
 
   @Post('activation')
   @HttpCode(200)
-  @Needs('routing.activate')
+  @Needs('routing.activate', { confirmedAddress: true })
   async activate(@CurrentMember() { orgId, actor }: Member, @Body() body: unknown) {
     const { confirm, report_id: reportId } = readBody(ACTIVATION, body);
     if (confirm !== true) {

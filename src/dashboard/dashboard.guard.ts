@@ -5,6 +5,9 @@ import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { may, type Permission } from '../domain/policy/permissions.js';
 import { MemberAccessService } from '../modules/accounts/member-access.service.js';
 import { SessionService } from '../modules/accounts/session.service.js';
+import { LocalRequestLimiter } from '../modules/limits/local-request-limiter.js';
+import { systemClock } from '../platform/clock.js';
+import { clientAddressOf } from '../platform/http/client-address.js';
 import { HttpError } from '../platform/http/http-error.js';
 import { isFromOrigin, ownOrigin, sourceOf } from '../platform/http/same-origin.js';
 import { isUuid } from '../platform/uuid.js';
@@ -25,15 +28,19 @@ import {
 } from './session-cookie.js';
 
 const ORGANIZATION_HEADER = 'x-shunt-organization-id';
+/** Of one session, or of one address without a session: far more than pages ask for. */
+export const REQUESTS_PER_MINUTE = 3_000;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Every request to the dashboard's API passes here, in this order: a page of ours sent it, who is signed in, the
- * CSRF token, the organization, the role's permission. A route without a mark is refused to everybody.
+ * Every request to the dashboard's API passes here, in this order: how many came before it, a page of ours sent it, who
+ * is signed in, the CSRF token, the organization, the role's permission, for some routes a confirmed address. A route
+ * without a mark is refused to everybody.
  */
 @Injectable()
 export class DashboardGuard implements CanActivate {
   readonly #cookies: CookieSettings;
+  readonly #rate = new LocalRequestLimiter(systemClock);
 
   constructor(
     @Inject(Reflector) private readonly reflector: Reflector,
@@ -50,6 +57,7 @@ export class DashboardGuard implements CanActivate {
       throw new HttpError(403, 'not_permitted', 'Nobody may use this.');
     }
     const request = context.switchToHttp().getRequest<DashboardRequest>();
+    this.#assertRate(request);
     const exempt = this.reflector.get<boolean | undefined>(EXEMPT_FROM_CSRF, context.getHandler());
     if (exempt === true) {
       // No session takes part, not even one that is there: what nobody's page vouches for uses no cookie.
@@ -66,8 +74,27 @@ export class DashboardGuard implements CanActivate {
     if (changes) this.#assertCsrfToken(request);
     if (access.kind === 'member' && signedIn !== null) {
       request.member = await this.#memberOf(request, signedIn, access.permission);
+      if (access.confirmedAddress) this.#assertAddress(signedIn);
     }
     return true;
+  }
+
+  /**
+   * Before anything is looked up. A cookie that is signed and holds an id and a secret was a session's once: who has one
+   * waits for nobody else at the same address.
+   */
+  #assertRate(request: FastifyRequest): void {
+    const token = readSigned(request, sessionCookieName(this.#cookies)) ?? '';
+    const [id = '', secret] = token.split('.');
+    const whose = secret === undefined ? clientAddressOf(request) : id;
+    const permit = this.#rate.take(whose, REQUESTS_PER_MINUTE);
+    if (permit.allowed) return;
+    throw new HttpError(
+      429,
+      'too_many_requests',
+      `More than ${REQUESTS_PER_MINUTE} requests within a minute. Wait a little, then try again.`,
+      Math.ceil(permit.retryAfterMs / 1_000),
+    );
   }
 
   #assertSameOrigin(request: FastifyRequest): void {
@@ -127,6 +154,17 @@ export class DashboardGuard implements CanActivate {
       role,
       actor: { kind: 'member', id: user.userId, role },
     };
+  }
+
+  /** Without mail nobody can confirm one by themselves. */
+  #assertAddress({ addressConfirmed }: SignedInUser): void {
+    if (addressConfirmed || this.config.mail === null) return;
+    throw new HttpError(
+      403,
+      'address_not_confirmed',
+      'Confirm your address first: follow the link in the mail that you got when you signed up, or have another sent ' +
+        '(POST /api/account/confirm-address/mail).',
+    );
   }
 }
 

@@ -58,7 +58,7 @@ export class InvitationsController {
   }
 
   @Post()
-  @Needs('members.invite')
+  @Needs('members.invite', { confirmedAddress: true })
   async invite(@CurrentMember() { orgId, actor }: Member, @Body() body: unknown) {
     const outcome = await this.invitations.invite(orgId, readBody(INVITATION, body), actor);
     switch (outcome.kind) {

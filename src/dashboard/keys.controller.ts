@@ -2,10 +2,12 @@ import { Body, Delete, Get, Header, HttpCode, Inject, Param, Post, Query } from 
 import { z } from 'zod';
 import {
   ApiKeyService,
+  KEYS_MAX,
   type ApiKey,
   type IssuedApiKey,
 } from '../modules/api-keys/api-key.service.js';
 import { ProjectService } from '../modules/projects/project.service.js';
+import { HttpError } from '../platform/http/http-error.js';
 import { readBody } from '../platform/http/read-body.js';
 import { CurrentMember, Needs, type Member } from './access.js';
 import { DashboardController } from './dashboard.controller.js';
@@ -81,6 +83,13 @@ export class KeysController {
 
 function issued(result: IssuedApiKey, missing: Resource) {
   if (result.kind === 'not_found') throw unknown(missing);
+  if (result.kind === 'too_many') {
+    throw new HttpError(
+      409,
+      'too_many_keys',
+      `An organization has up to ${KEYS_MAX} live keys. Revoke those that are not used any more.`,
+    );
+  }
   return { ...keyJson(result.key), token: result.token };
 }
 

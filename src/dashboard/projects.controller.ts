@@ -1,7 +1,11 @@
 import { Body, Get, Inject, Param, Patch, Post } from '@nestjs/common';
 import { z } from 'zod';
 import type { Project } from '../modules/projects/project.js';
-import { ProjectService, type SavedProject } from '../modules/projects/project.service.js';
+import {
+  PROJECTS_MAX,
+  ProjectService,
+  type SavedProject,
+} from '../modules/projects/project.service.js';
 import { HttpError } from '../platform/http/http-error.js';
 import { readBody } from '../platform/http/read-body.js';
 import { CurrentMember, Needs, type Member } from './access.js';
@@ -87,6 +91,12 @@ function saved(result: SavedProject) {
       return projectJson(result.project);
     case 'not_found':
       throw unknown('project');
+    case 'too_many':
+      throw new HttpError(
+        409,
+        'too_many_projects',
+        `An organization has up to ${PROJECTS_MAX} projects.`,
+      );
     case 'name_taken':
       throw new HttpError(
         409,

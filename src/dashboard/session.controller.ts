@@ -73,7 +73,12 @@ export class SessionController {
       signed_in: true,
       csrf_token: csrfTokenFor(binding, this.#cookies),
       session_id: user.sessionId,
-      user: { id: user.userId, email: user.email, totp_enabled: user.totpEnabled },
+      user: {
+        id: user.userId,
+        email: user.email,
+        address_confirmed: user.addressConfirmed,
+        totp_enabled: user.totpEnabled,
+      },
       organization_id: user.currentOrgId,
       organizations: await this.accounts.organizationsOf(user.userId),
     };

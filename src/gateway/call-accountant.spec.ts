@@ -32,15 +32,14 @@ const CALL = {
     sighting: { reading: { facts: NO_FACTS } },
     size: { explicit: null, atMs: 0, promptTokens: 0, state: null },
   },
+  sharedPrefix: null,
 } as unknown as Planned;
 
 const SETTLEMENT = {
   outcome: 'completed',
   status: 200,
   errorCode: null,
-  findings: {
-    usageEvents: [{ model: SERVED.model, usage: { prompt_tokens: 1_000, completion_tokens: 100 } }],
-  },
+  ...answeredBy(SERVED.model),
   sent: true,
   firstByteAt: null,
   responseBytes: 0,
@@ -50,10 +49,16 @@ const SETTLEMENT = {
   failed: [],
 } as unknown as Settlement;
 
+function answeredBy(model: string): Pick<Settlement, 'findings'> {
+  const usage = { prompt_tokens: 1_000, completion_tokens: 100 };
+  return { findings: { usageEvents: [{ model, usage }] } } as unknown as Settlement;
+}
+
 /** The record that a routed call leaves, and whether its end was told. */
 function settled(prices: PriceBook, changes: Partial<Settlement> = {}) {
   const records: CallRecord[] = [];
   const told = vi.fn<() => void>();
+  const excluded = vi.fn<(reason: string) => void>();
   const accountant = new CallAccountant({
     records: { start: () => {}, finish: (record: CallRecord) => records.push(record) },
     prices,
@@ -61,14 +66,42 @@ function settled(prices: PriceBook, changes: Partial<Settlement> = {}) {
     shadow: () => ({ projectedModel: 'gpt-6-terra', sessionKey: null, tags: [] }),
     estimator: { estimate: () => Promise.resolve({ inputTokens: 1_000, outputTokens: 50 }) },
     ends: { ended: told, noteSession: () => {} },
-    metrics: { ended: () => {}, failed: () => {}, excluded: () => {} },
+    metrics: { ended: () => {}, failed: () => {}, excluded },
     logger: { debug: () => {}, error: () => {} },
   } as unknown as AccountantParts);
   accountant.settled(CALL, { ...SETTLEMENT, ...changes }, () => {});
-  return { record: records[0], records, told };
+  return { record: records[0], records, told, excluded };
 }
 
 describe('the record of a routed call', () => {
+  it('says that an attempt before it may have cost what nobody knows', () => {
+    const attempt = { ...ATTEMPT, model: 'gpt-4.1-nano' };
+    const failed = [{ attempt, usage: 'unknown' }] as unknown as Settlement['failed'];
+    const { record } = settled(new PriceBook(), { failed });
+    expect(record).toMatchObject({ pricing: 'priced', ledger: [] });
+    expect(record?.routing).toHaveProperty('unknownCostAttempts', 1);
+    expect(settled(new PriceBook()).record?.routing).not.toHaveProperty('unknownCostAttempts');
+  });
+
+  it('says why it has no entry in the word by which it is counted', () => {
+    const attempt = { ...ATTEMPT, model: 'gpt-4.1-nano' };
+    const failed = [{ attempt, usage: 'unknown' }] as unknown as Settlement['failed'];
+    const elsewhere = settled(new PriceBook(), { decision: 'fallback', failed });
+    expect(elsewhere.record?.routing).toHaveProperty('excluded', 'unpriceable');
+    expect(elsewhere.excluded.mock.calls).toEqual([['unpriceable']]);
+    const asked = { ...ATTEMPT, model: REQUESTED.model };
+    const back = settled(new PriceBook(), {
+      decision: 'fallback',
+      attempt: asked,
+      ...answeredBy(REQUESTED.model),
+    });
+    expect(back.record?.routing).toHaveProperty('excluded', 'failed');
+    expect(back.excluded.mock.calls).toEqual([['failed']]);
+    const routed = settled(new PriceBook());
+    expect(routed.record?.routing).not.toHaveProperty('excluded');
+    expect(routed.excluded).not.toHaveBeenCalled();
+  });
+
   it('projects the model that it went to, whose cost it states', () => {
     const { record } = settled(new PriceBook());
     expect(record).toMatchObject({ served_model: SERVED.model, projected_model: SERVED.model });

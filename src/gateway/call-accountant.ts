@@ -235,7 +235,8 @@ export class CallAccountant {
       return savingsOf(call, settlement, metering, served, this.parts.prices);
     } catch (error) {
       this.crashed(call, error);
-      return { entries: [], exclusion: 'unpriceable', baselineNanoUsd: null };
+      const unknownCostAttempts = settlement.failed.length;
+      return { entries: [], exclusion: 'unpriceable', baselineNanoUsd: null, unknownCostAttempts };
     }
   }
 

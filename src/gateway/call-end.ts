@@ -1,5 +1,6 @@
 import type { FailureClass } from '../domain/failure/failure-class.js';
 import { difficultyOf } from '../domain/routing/session-difficulty.js';
+import { earlierAnswers } from '../domain/routing/session-state.js';
 import type { AttemptEnd, AttemptReport, AttemptWatch } from '../modules/routing/attempt-watch.js';
 import { watchedCall } from '../modules/routing/router.js';
 import { cacheRulesOf } from '../modules/session-routing/cache-rules.js';
@@ -16,7 +17,7 @@ export class CallEnd {
 
   constructor(
     private readonly watch: AttemptWatch,
-    private readonly sessions: Pick<SessionStore, 'note'>,
+    private readonly sessions: Pick<SessionStore, 'note' | 'noteAnswerer'>,
   ) {}
 
   /** Only of calls that the router decided: the others' breakers are told once, at the end. */
@@ -46,27 +47,41 @@ export class CallEnd {
     this.watch.observe(watchedCall(call.principal, { provider, model }), end);
   }
 
-  /** Where the session is at now. What was not metered says nothing of its size. */
+  /** Where the session is at now. What was not metered says nothing of its size, and still who answered. */
   noteSession(call: Planned, settlement: Settlement, metering: Metering): void {
     const { routing, principal } = call;
     const { provider, model } = settlement.attempt;
-    if (routing === null || model === null || metering.kind !== 'reported') return;
+    if (routing === null || model === null) return;
     const { sighting, inputs, decision, size } = routing;
     if (sighting.sessionKey === null || sighting.reading === null) return;
     const { orgId, projectId } = principal;
+    const { facts } = sighting.reading;
+    const name = { orgId, sessionKey: sighting.sessionKey };
+    const target = { provider, model };
+    const earlier = earlierAnswers(facts);
+    if (metering.kind !== 'reported') {
+      if (wasAnswered(settlement)) this.sessions.noteAnswerer(name, target, earlier);
+      return;
+    }
     const isClientsOwn = decision.decision === 'override' || decision.decision === 'passthrough';
     const { requested } = inputs;
     const before = size.state?.route ?? { provider: requested.provider, model: requested.model };
-    this.sessions.note({ orgId, sessionKey: sighting.sessionKey }, projectId, {
-      target: { provider, model },
+    this.sessions.note(name, projectId, {
+      target,
       route: isClientsOwn ? before : decision.target,
       usage: metering.report.usage,
       cache: cacheRulesOf(provider, model, size.explicit),
       atMs: call.startedAtMs,
-      difficulty: difficultyOf(sighting.reading.facts),
+      difficulty: difficultyOf(facts),
       control: inputs.control,
+      earlier,
     });
   }
+}
+
+/** In part at least: what the client has of it, it may bring back. */
+function wasAnswered({ status }: Settlement): boolean {
+  return status !== null && status < 400;
 }
 
 function endOf(settlement: Settlement, failure: FailureClass | null): AttemptEnd {

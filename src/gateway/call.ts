@@ -7,6 +7,7 @@ import type { Principal } from '../modules/api-keys/principal.js';
 import type { Route } from '../modules/providers/routes.js';
 import type { Decision } from '../modules/records/call-record.js';
 import type { Routing } from '../modules/routing/routing-request.js';
+import type { PrefixUse } from '../modules/session-routing/shared-prefixes.js';
 import type { Payload } from './body/payload.js';
 import type { RequestFacts } from './body/request-facts.js';
 import type { Refusal } from './gateway-error.js';
@@ -42,7 +43,7 @@ export interface Admitted extends Authenticated {
   /** Null where the body is relayed as a stream. */
   readonly payload: Payload | null;
   readonly facts: RequestFacts | null;
-  /** As the client named it, `shunt/auto` included. */
+  /** As the client named it, `shunt/auto` included; without the prefix that Google's names may have. */
   readonly model: string | null;
   /** The model that this stands for: itself, or for `shunt/auto` the project's default model. It is the baseline. */
   readonly requested: string | null;
@@ -56,9 +57,22 @@ export interface Planned extends Admitted {
   readonly decision: Decision;
   /** What the router decided, and from what; null where it has no say. */
   readonly routing: Routing | null;
+  /** For the ledger's baseline; null where its model would share none. */
+  readonly sharedPrefix: SharedPrefix | null;
   readonly attempt: Attempt;
   /** Where it goes next, should that fail before its first byte; none outside the statuses that route. */
   readonly fallbacks: readonly Target[];
+}
+
+/** The beginning of a prompt that other sessions may have left in the requested model's cache. */
+export interface SharedPrefix {
+  readonly use: PrefixUse;
+  /** How many checkpoints the prompt reaches. */
+  readonly checkpoints: number;
+  /** Of tools and system prompt, and whatever else is no message: no less than they are. */
+  readonly leadingBytes: number;
+  /** Of the whole request. */
+  readonly bodyBytes: number;
 }
 
 /** One way of carrying a call out: a model, and what is sent to its provider. The body waits in the payload. */

@@ -60,7 +60,11 @@ export const ERRORS = {
     400,
     'shunt/auto needs a default model: an owner or admin sets it in the settings of the project.',
   ],
-  override_invalid: [400, 'x-shunt-model is not the name of a model.'],
+  default_model_elsewhere: [
+    400,
+    "shunt/auto stands for the project's default model, which is another provider's: call that one, or name a model.",
+  ],
+  override_invalid: [400, 'x-shunt-model is not the name of one model.'],
   model_not_replaceable: [
     400,
     'The model cannot be replaced: the request does not name it exactly once.',

@@ -3,9 +3,8 @@ import type { Authentication, Principal } from '../modules/api-keys/principal.js
 import type { Permit } from '../modules/limits/request-limiter.js';
 import type { Arrival, Authenticated, Planned } from './call.js';
 import type { CallAccountant } from './call-accountant.js';
-import type { BodyBudget } from './body/payload.js';
 import { Refusal } from './gateway-error.js';
-import { admit } from './stages/admit.js';
+import { admit, type AdmitContext } from './stages/admit.js';
 import { FallbackChain } from './stages/fallback.js';
 import { forward, type UpstreamLimits } from './stages/forward.js';
 import { plan, type PlanContext } from './stages/plan.js';
@@ -14,12 +13,11 @@ import { refuse } from './stages/refuse.js';
 import { Relay, type Settlement } from './stages/relay.js';
 
 /** What the pipeline needs of the rest of the system. */
-export interface GatewayContext extends Omit<PlanContext, 'undecided'> {
+export interface GatewayContext extends AdmitContext, Omit<PlanContext, 'undecided'> {
   findPrincipal(token: string): Authentication | Promise<Authentication>;
   takePermit(principal: Principal): Permit | Promise<Permit>;
   readonly accountant: CallAccountant;
   readonly limits: UpstreamLimits;
-  readonly bodies: BodyBudget;
 }
 
 /**
@@ -57,7 +55,7 @@ export class GatewayPipeline {
     const refusal = accountant.open(caller) ?? (await this.limit(caller)) ?? caller.fault;
     if (refusal !== null) return this.refuseCall(caller, refusal);
 
-    const admitted = await admit(caller, this.context.bodies);
+    const admitted = await admit(caller, this.context);
     if (admitted instanceof Refusal) return this.refuseCall(caller, admitted);
 
     const plans = plan(admitted, this.planning);

@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { LEFT_OUT } from '../../modules/classifier/json-shapes.js';
+import { readPrompt } from '../../modules/classifier/read-prompt.js';
 import {
   clippedView,
-  ELEMENTS_MAX,
+  END_ELEMENTS,
+  NODES_MAX,
   PARSED_WHOLE_BYTES_MAX,
   STRING_BYTES_MAX,
 } from './clipped-view.js';
@@ -46,12 +49,64 @@ describe('the clipped view of a body', () => {
     );
   });
 
-  it('keeps the first and the last elements of a long array', () => {
+  it('keeps every element of a long array', () => {
     const list = Array.from({ length: 10_000 }, (_, i) => i);
-    const { clipped } = view(JSON.stringify({ padding, clipped: list })) as { clipped: number[] };
-    expect(clipped).toHaveLength(ELEMENTS_MAX);
-    expect(clipped[0]).toBe(0);
-    expect(clipped.at(-1)).toBe(9_999);
+    const { kept } = view(JSON.stringify({ padding, kept: list })) as { kept: number[] };
+    expect(kept).toEqual(list);
+  });
+
+  it.each([NODES_MAX + 1, NODES_MAX + END_ELEMENTS / 2, 2 * NODES_MAX])(
+    'keeps the first and the last of %i elements, and marks the gap between them',
+    (length) => {
+      const list = Array.from({ length }, (_, i) => i);
+      const { clipped } = view(JSON.stringify({ padding, clipped: list })) as { clipped: unknown };
+      expect(clipped).toEqual([
+        ...list.slice(0, END_ELEMENTS),
+        LEFT_OUT,
+        ...list.slice(-END_ELEMENTS),
+      ]);
+    },
+  );
+
+  it('marks what it has no room for, wherever it stands', () => {
+    const long = 'x'.repeat(STRING_BYTES_MAX);
+    const lists = Array.from({ length: 3 }, () => Array(NODES_MAX / 2 - 100).fill(0));
+    const last = { long, list: [1] };
+    const text = JSON.stringify({ lists, last });
+    expect(view(text)).toMatchObject({ lists: [lists[0], lists[1], { length: 65 }] });
+    const many = Object.fromEntries(Array.from({ length: 70 }, (_, i) => [`m${i}`, long]));
+    expect(view(JSON.stringify(many))).toMatchObject({ [LEFT_OUT]: true, m69: long });
+    expect(view(JSON.stringify({ many }))).toMatchObject({ many: { m0: long, [LEFT_OUT]: true } });
+  });
+
+  it('shows state, media and unknown parts anywhere in a conversation of 2,000 messages', () => {
+    const text = 'The quick brown fox. '.repeat(50);
+    const turn = (at: number) => ({
+      role: at % 2 === 0 ? 'user' : 'assistant',
+      content: at % 3 === 0 ? text : [{ type: 'text', text: text.repeat(1 + (at % 4)) }],
+    });
+    const messages: object[] = Array.from({ length: 2_000 }, (_, at) => turn(at));
+    const factsOf = (change: object | null, at = 0) => {
+      const all = change === null ? messages : messages.with(at, { role: 'user', ...change });
+      return readPrompt('openai_chat', view(JSON.stringify({ messages: all })))!.facts;
+    };
+    expect(factsOf(null)).toMatchObject({ complete: true, unlisted: false, messageCount: 2_000 });
+    const file = { content: [{ type: 'file', file: { file_id: 'f' } }] };
+    const image = { content: [{ type: 'image_url', image_url: { url: 'u' } }] };
+    const unknown = { content: [{ type: 'hologram', padding }] };
+    for (const at of [0, 31, 32, 64, 700, 1_967, 1_999]) {
+      expect(factsOf(file, at)).toMatchObject({ unlisted: false, pins: ['file'] });
+      expect(factsOf(image, at)).toMatchObject({ unlisted: false, hasImages: true });
+      expect(factsOf(unknown, at)).toMatchObject({ unlisted: true });
+    }
+  });
+
+  it('stays small whatever a body is made of', () => {
+    const nested = (depth: number): unknown =>
+      depth === 0 ? 'x'.repeat(100) : Array.from({ length: 60 }, () => nested(depth - 1));
+    const kept = JSON.stringify(view(JSON.stringify({ nested: nested(3) })));
+    expect(kept.length).toBeLessThan(NODES_MAX * 110);
+    expect(kept).toContain(LEFT_OUT);
   });
 
   it('takes no key for a prototype', () => {

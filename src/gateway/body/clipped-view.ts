@@ -6,25 +6,36 @@ import {
   type Member,
   type Span,
 } from './json-scan.js';
+import { LEFT_OUT } from '../../modules/classifier/json-shapes.js';
 
 /**
- * A bounded view of a large JSON value: long strings keep their head, tail and length, long arrays their first and
- * last elements. Hashes and structural facts are computed from it, so that a 200 KB prompt costs little more
- * than a 2 KB one. The bytes must have passed `scanObject`, which noted where the long strings end.
+ * A bounded view of a large JSON value: long strings keep their head, tail and length. Its structure is kept whole up
+ * to `NODES_MAX` values; of what is more, arrays keep their first and last elements. Hashes and structural facts are
+ * computed from it, so that a long prompt costs little more than a short one. The bytes must have passed `scanObject`,
+ * which noted where the long strings end. Wherever something is left out `LEFT_OUT` stands, as an element or a name.
  */
 
 /** Bodies up to this size are parsed whole: the engine's own parser is faster than any walk in JavaScript. */
 export const PARSED_WHOLE_BYTES_MAX = 8_192;
 /** A longer string keeps half of this from either end: 256 characters, however they are escaped. */
 export const STRING_BYTES_MAX = 3_072;
-/** A longer array keeps half of this from either end. */
-export const ELEMENTS_MAX = 64;
+/** Elements and members in one view: a conversation of a few thousand messages. */
+export const NODES_MAX = 65_536;
+/** Of an array that has more elements than may still be viewed, so many are kept from either end. */
+export const END_ELEMENTS = 32;
+/** An object keeps so many members. */
+export const MEMBERS_VIEWED_MAX = 64;
 /** Long strings keep their text in so many elements at either end of an array; between them only their length. */
 const ELEMENTS_WITH_TEXT = 4;
 /** Deeper levels are left out of the view. */
 export const VIEW_DEPTH_MAX = 16;
 
+/** A value that is parsed at once counts as one for each of so many bytes. */
+const BYTES_PER_NODE = 64;
+
 const QUOTE = 0x22;
+const OPEN_OBJECT = 0x7b;
+const OPEN_ARRAY = 0x5b;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 
@@ -37,10 +48,13 @@ export interface Scanned {
 
 export function clippedView(bytes: Buffer, { object, members, longStrings }: Scanned): unknown {
   if (object.end - object.start <= PARSED_WHOLE_BYTES_MAX) return parseSpan(bytes, object);
-  const place = { bytes, longStrings, withText: true, depth: 0 };
+  const place = { bytes, longStrings, withText: true, depth: 0, nodes: { left: NODES_MAX } };
   const view: Record<string, unknown> = {};
-  for (const { key, value } of members.slice(-ELEMENTS_MAX))
+  if (members.length > MEMBERS_VIEWED_MAX) view[LEFT_OUT] = true;
+  // The last ones, as parsers take the last of a name.
+  for (const { key, value } of members.slice(-MEMBERS_VIEWED_MAX)) {
     setOwn(view, key, viewOf(place, value));
+  }
   return view;
 }
 
@@ -49,15 +63,29 @@ interface Place {
   readonly longStrings: LongStrings;
   readonly withText: boolean;
   readonly depth: number;
+  /** How many more may be viewed: one count for the whole view. */
+  readonly nodes: { left: number };
 }
 
 function viewOf(place: Place, span: Span): unknown {
   const { bytes, depth } = place;
   const first = bytes[span.start];
   if (first === QUOTE) return stringView(place, span.start + 1, span.end - 1);
-  if (first === 0x7b) return depth < VIEW_DEPTH_MAX ? objectView(place, span) : {};
-  if (first === 0x5b) return depth < VIEW_DEPTH_MAX ? arrayView(place, span) : [];
-  return parseSpan(bytes, span);
+  if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) return parseSpan(bytes, span);
+  const parsed = parsedWhole(place, span);
+  if (parsed !== undefined) return parsed;
+  if (first === OPEN_OBJECT) return depth < VIEW_DEPTH_MAX ? objectView(place, span) : {};
+  return depth < VIEW_DEPTH_MAX ? arrayView(place, span) : [];
+}
+
+/** What has no room for a long string needs no walk; undefined where there is more, or its strings are broken. */
+function parsedWhole({ bytes, nodes }: Place, span: Span): unknown {
+  const length = span.end - span.start;
+  const cost = Math.ceil(length / BYTES_PER_NODE);
+  if (length > STRING_BYTES_MAX || cost > nodes.left) return undefined;
+  const parsed = parseSpan(bytes, span);
+  if (parsed !== undefined) nodes.left -= cost;
+  return parsed;
 }
 
 function stringView({ bytes, withText }: Place, start: number, end: number): string {
@@ -117,18 +145,23 @@ function isContinuation(byte: number): boolean {
 }
 
 function objectView(place: Place, { start, end }: Span): unknown {
-  const { bytes, longStrings } = place;
+  const { bytes, longStrings, nodes } = place;
   const inside = { ...place, depth: place.depth + 1 };
   const view: Record<string, unknown> = {};
   let members = 0;
   let at = nextToken(bytes, start + 1);
-  while (at < end - 1 && members < ELEMENTS_MAX) {
+  while (at < end - 1) {
+    if (members === MEMBERS_VIEWED_MAX || nodes.left <= 0) {
+      view[LEFT_OUT] = true;
+      return view;
+    }
     const keyEnd = endOfString(bytes, at + 1, end);
     const value = nextToken(bytes, keyEnd + 1);
     const valueEnd = endOfValue(bytes, value, end, longStrings);
     if (keyEnd < 0 || valueEnd < 0) return view;
-    setOwn(view, decode(bytes, at + 1, keyEnd), viewOf(inside, { start: value, end: valueEnd }));
     members++;
+    nodes.left--;
+    setOwn(view, decode(bytes, at + 1, keyEnd), viewOf(inside, { start: value, end: valueEnd }));
     at = nextToken(bytes, valueEnd);
   }
   return view;
@@ -147,37 +180,45 @@ function setOwn(view: Record<string, unknown>, key: string, value: unknown): voi
 }
 
 function arrayView(place: Place, span: Span): unknown[] {
-  const spans = elementsOf(place, span);
+  const { nodes } = place;
+  const { spans, isWhole } = elementsOf(place, span);
+  nodes.left -= spans.length;
   const inside = { ...place, depth: place.depth + 1 };
   const lengthOnly = { ...inside, withText: false };
   const isNearEnd = (index: number): boolean =>
     index < ELEMENTS_WITH_TEXT || index >= spans.length - ELEMENTS_WITH_TEXT;
-  return spans.map((element, index) => viewOf(isNearEnd(index) ? inside : lengthOnly, element));
+  const view = spans.map((element, index) =>
+    viewOf(isNearEnd(index) ? inside : lengthOnly, element),
+  );
+  if (!isWhole) view.splice(spans.length / 2, 0, LEFT_OUT);
+  return view;
 }
 
-/** The first and the last elements; those between them are skipped over. */
-function elementsOf({ bytes, longStrings }: Place, { start, end }: Span): Span[] {
-  const half = ELEMENTS_MAX / 2;
-  const first: Span[] = [];
-  const lastStarts: number[] = [];
-  const lastEnds: number[] = [];
-  let after = 0;
+/** All elements, or the first and the last of them where they are more than may still be viewed. */
+function elementsOf(
+  { bytes, longStrings, nodes }: Place,
+  { start, end }: Span,
+): { readonly spans: readonly Span[]; readonly isWhole: boolean } {
   let at = nextToken(bytes, start + 1);
+  if (at < end - 1 && nodes.left < 2 * END_ELEMENTS) return { spans: [], isWhole: false };
+  const spans: Span[] = [];
+  let last: Span[] | null = null;
+  let oldest = 0;
   while (at < end - 1) {
     const valueEnd = endOfValue(bytes, at, end, longStrings);
     if (valueEnd < 0) break;
-    if (first.length < half) first.push({ start: at, end: valueEnd });
+    if (last === null && spans.length === nodes.left) {
+      last = spans.splice(END_ELEMENTS).slice(-END_ELEMENTS);
+    }
+    if (last === null) spans.push({ start: at, end: valueEnd });
     else {
-      lastStarts[after % half] = at;
-      lastEnds[after % half] = valueEnd;
-      after++;
+      last[oldest] = { start: at, end: valueEnd };
+      oldest = (oldest + 1) % END_ELEMENTS;
     }
     at = nextToken(bytes, valueEnd);
   }
-  for (let i = Math.max(0, after - half); i < after; i++) {
-    first.push({ start: lastStarts[i % half]!, end: lastEnds[i % half]! });
-  }
-  return first;
+  if (last === null) return { spans, isWhole: true };
+  return { spans: [...spans, ...last.slice(oldest), ...last.slice(0, oldest)], isWhole: false };
 }
 
 /** The next byte that is neither white space nor a separator. */

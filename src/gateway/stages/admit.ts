@@ -7,10 +7,19 @@ import { Payload, type BodyBudget } from '../body/payload.js';
 import { readRequestFacts, type RequestFacts } from '../body/request-facts.js';
 import { Refusal } from '../gateway-error.js';
 import { BODY_BYTES_MAX, declaredLength, readBody } from './read-body.js';
-import { readModels, type Models } from './read-models.js';
+import { readModels, type KnownModels, type Models } from './read-models.js';
+
+/** What `admit` needs to know of the outside. */
+export interface AdmitContext {
+  readonly bodies: BodyBudget;
+  readonly prices: KnownModels;
+}
 
 /** Policy, before anything is forwarded: what an owner, admin or operator has switched off, or not allowed. */
-export async function admit(call: Authenticated, budget: BodyBudget): Promise<Admitted | Refusal> {
+export async function admit(
+  call: Authenticated,
+  { bodies, prices }: AdmitContext,
+): Promise<Admitted | Refusal> {
   const refusal = refuseByStatus(call) ?? refuseByRoute(call);
   if (refusal !== null) return refusal;
   const limit = call.principal.bodyLimitBytes ?? BODY_BYTES_MAX;
@@ -27,13 +36,13 @@ export async function admit(call: Authenticated, budget: BodyBudget): Promise<Ad
       streamed: false,
     };
   }
-  const hold = budget.open();
+  const hold = bodies.open();
   call.res.once('close', () => hold.close());
   const read = await readBody(call.req, limit, hold);
   if (read instanceof Refusal) return read;
   const facts = readRequestFacts(read.plain, call.route.format);
   if (!facts.ok) return new Refusal(facts.reason === 'too_deep' ? 'body_too_deep' : 'invalid_json');
-  const models = readModels(call, facts.facts);
+  const models = readModels(call, facts.facts, prices);
   if (models instanceof Refusal) return models;
   return (
     refuseByModel(call, facts.facts, models) ?? {
@@ -102,9 +111,7 @@ function refuseByModel(
 
 /** What both the organization and the project let a call go to, whoever chose it. */
 export function isModelAllowed(principal: Principal, provider: Provider, model: string): boolean {
-  // Google's OpenAI-compatible endpoint takes both `gemini-x` and `models/gemini-x`.
-  const name = provider === 'google' ? model.replace(/^models\//, '') : model;
-  return modelAllowed(principal.orgAllow, principal.projectAllow, provider, name);
+  return modelAllowed(principal.orgAllow, principal.projectAllow, provider, model);
 }
 
 /** The sandbox answers for every provider. */

@@ -6,8 +6,11 @@ export type UpstreamHeaders = Readonly<Record<string, string | string[] | undefi
 /** An attempt that failed before its first byte reached the client, and was given up for another. */
 export interface FailedAttempt {
   readonly attempt: Attempt;
-  /** False where it broke off or took too long: what it cost nobody said. */
-  readonly answered: boolean;
+  /**
+   * `nothing`: it never reached its provider. `stated`: the answer is whole, and says what it used; an error that says
+   * nothing of it is not billed. `unknown`: it was sent, and no answer came, or none that could be read.
+   */
+  readonly usage: 'nothing' | 'stated' | 'unknown';
   readonly failure: FailureClass;
   readonly headers: UpstreamHeaders;
   /** The parsed answer; undefined where there was none, or none that could be read. */

@@ -3,6 +3,7 @@ import { sameTarget } from '../../domain/routing/session-state.js';
 import type { Target } from '../../domain/routing/decision.js';
 import { classifyFailure } from '../../modules/providers/failure.js';
 import { errorIn } from '../answer/answer-reader.js';
+import { decoded } from '../answer/decoded-error.js';
 import type { Attempt, Planned } from '../call.js';
 import { FALLBACK_LIMITS, forward, type FallbackLimits, type UpstreamLimits } from './forward.js';
 import { mayServe, prepareAttempt, type AttemptContext } from './prepare-attempt.js';
@@ -67,8 +68,8 @@ export class FallbackChain {
 
   /** True where another attempt was made: the failed one's answer is not for the client. */
   private goElsewhere(attempt: Attempt, failure: TentativeFailure): boolean {
-    const failed = failedAttempt(attempt, failure);
     try {
+      const failed = failedAttempt(attempt, failure);
       const next = this.next(failed);
       if (next === null) return false;
       this.parts.failed(failed);
@@ -104,13 +105,16 @@ export class FallbackChain {
 function failedAttempt(attempt: Attempt, failure: TentativeFailure): FailedAttempt {
   if (failure.kind === 'no_answer') {
     const nothing = { headers: {}, answer: undefined, error: undefined };
-    return { attempt, answered: false, failure: 'transient', ...nothing };
+    const usage = failure.sent ? 'unknown' : 'nothing';
+    return { attempt, usage, failure: 'transient', ...nothing };
   }
-  const { status, headers, body } = failure;
-  const answer = parsed(body);
+  const { status, headers, whole } = failure;
+  const body = whole ? decoded(failure.body, headers['content-encoding']) : null;
+  const answer = parsed(body ?? failure.body);
   const error = errorIn(Array.isArray(answer) ? answer[0] : answer);
   const classed = classifyFailure(attempt.provider, { status, error });
-  return { attempt, answered: true, failure: classed, headers, answer, error };
+  const usage = body === null ? 'unknown' : 'stated';
+  return { attempt, usage, failure: classed, headers, answer, error };
 }
 
 function parsed(body: Buffer): unknown {

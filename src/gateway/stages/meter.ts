@@ -1,8 +1,12 @@
+import type { Provider } from '../../domain/routing/provider.js';
+import { isSet, objectOf } from '../../modules/classifier/json-shapes.js';
 import { estimatedUsage, type TokenEstimate } from '../../modules/metering/estimate.js';
 import type { UnmeteredReason, UsageReport } from '../../modules/metering/usage-report.js';
 import { readUsage } from '../../modules/metering/usage/read-usage.js';
 import type { Operation, WireFormat } from '../../modules/providers/wire-format.js';
+import type { AnswerFindings } from '../answer/answer-reader.js';
 import type { Planned } from '../call.js';
+import { modelName } from './model-name.js';
 import type { Settlement } from './relay.js';
 
 /** What a call used, or why that is not known. */
@@ -22,14 +26,26 @@ export function meter(call: Planned, settlement: Settlement): Metering {
   if (FREE.has(route.operation) || isRead) return { kind: 'not_applicable' };
   const isCut = wasCut(call, settlement);
   if (findings !== null && findings.usageEvents.length > 0) {
-    const report = readUsage(route.format, settlement.attempt.provider, findings.usageEvents);
+    const { provider } = settlement.attempt;
+    const report = readReport(route.format, provider, findings.usageEvents);
     if (report !== null) {
-      return { kind: isCut && isRunning(route.format) ? 'estimated' : 'reported', report };
+      return { kind: isCut && !isFinal(route.format, findings) ? 'estimated' : 'reported', report };
     }
   }
   if (isCut) return { kind: 'unmetered', reason: 'cut_short' };
   if (findings === null || isFailure(settlement)) return { kind: 'unmetered', reason: 'failed' };
   return { kind: 'unmetered', reason: findings.unreadable ? 'unreadable' : 'not_reported' };
+}
+
+/** What an answer says it used, its model by the name that it has in decisions. */
+export function readReport(
+  format: WireFormat,
+  provider: Provider,
+  events: readonly unknown[],
+): UsageReport | null {
+  const report = readUsage(format, provider, events);
+  if (report === null || report.answeringModel === null) return report;
+  return { ...report, answeringModel: modelName(provider, report.answeringModel) };
 }
 
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE']);
@@ -50,9 +66,28 @@ function isFailure({ status }: Settlement): boolean {
   return status !== null && status >= 400;
 }
 
-/** Formats that report usage as they go: what a cut stream had reported is what was used until then, at least. */
-function isRunning(format: WireFormat): boolean {
-  return format === 'anthropic_messages' || format === 'google_generate_content';
+/**
+ * False where a cut stream's usage is what was used until then, at least: two formats report it as they go, and on
+ * OpenAI's so does Gemini, chunk by chunk.
+ */
+function isFinal(format: WireFormat, { complete, usageEvents }: AnswerFindings): boolean {
+  switch (format) {
+    case 'anthropic_messages':
+    case 'google_generate_content':
+      return false;
+    case 'openai_chat':
+      return complete || isLastChunk(usageEvents.at(-1));
+    default:
+      return true;
+  }
+}
+
+/** The chunk that has usage and no choices; or, at Groq and Gemini, the one in which every choice is finished. */
+function isLastChunk(chunk: unknown): boolean {
+  const { choices } = objectOf(chunk);
+  return (
+    Array.isArray(choices) && choices.every((choice) => isSet(objectOf(choice)['finish_reason']))
+  );
 }
 
 /** The same with an estimate in the place of what the provider did not report; never enters the ledger. */

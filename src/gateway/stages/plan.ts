@@ -6,16 +6,20 @@ import type { WireFormat } from '../../modules/providers/wire-format.js';
 import type { Decision } from '../../modules/records/call-record.js';
 import type { Router } from '../../modules/routing/router.js';
 import type { Routing, RoutingRequest } from '../../modules/routing/routing-request.js';
+import type { SharedPrefixes } from '../../modules/session-routing/shared-prefixes.js';
 import { clippedView } from '../body/clipped-view.js';
 import type { Admitted, Planned } from '../call.js';
+import { listed } from './header-list.js';
 import { MODEL_NAME } from './read-models.js';
 import { mayServe, prepareAttempt, type AttemptContext } from './prepare-attempt.js';
+import { sharedPrefixOf } from './shared-prefix.js';
 
 /** What `plan` needs to know of the outside. */
 export interface PlanContext extends AttemptContext {
   /** Asked as late as possible: false once a hold, a switch or the end of the lease has come. */
   mayRoute(standing: Standing): boolean;
   readonly router: Pick<Router, 'route'>;
+  readonly prefixes: Pick<SharedPrefixes, 'use'>;
   /** A fault of Shunt's own in deciding: the call goes where it was asked to go. */
   undecided(call: Admitted, error: unknown): void;
 }
@@ -58,6 +62,7 @@ function unrouted(call: Admitted, decision: Decision, context: PlanContext): Pla
     ...call,
     decision: override === null ? decision : 'override',
     routing: null,
+    sharedPrefix: null,
     attempt: prepareAttempt(call, destination, 0, context),
     fallbacks: NO_FALLBACKS,
   };
@@ -70,12 +75,14 @@ function planned(call: Admitted, routing: Routing, context: PlanContext): Planne
   const asked = routing.inputs.requested;
   // The decision rests on the same lists. Should it ever not: what was asked for was admitted.
   const destination = mayServe(call, target) ? target : asked;
+  const sharedPrefix = sharedPrefixOf(call, routing, context.prefixes);
   const attempt = prepareAttempt(call, destination, 0, context);
   if (fallbacks.length > 0) call.payload?.retain();
   return {
     ...call,
     decision: destination === target ? decision : 'abstain',
     routing,
+    sharedPrefix,
     attempt,
     fallbacks,
   };
@@ -106,6 +113,7 @@ function routingRequestOf(call: Admitted, context: PlanContext): RoutingRequest 
   };
 }
 
+/** In doubt the client's word against routing holds; any other word says nothing. */
 function isOff(header: string | string[] | undefined): boolean {
-  return typeof header === 'string' && header.trim().toLowerCase() === 'off';
+  return listed(header).some((word) => word.toLowerCase() === 'off');
 }

@@ -6,6 +6,7 @@ import { rewritten, spliceModelInPath, type Injection } from '../body/splice.js'
 import type { Admitted, Attempt, Upstream } from '../call.js';
 import { hasKey, isModelAllowed } from './admit.js';
 import { connectionNames, HOP_BY_HOP } from './hop-by-hop.js';
+import { spelledLike } from './model-name.js';
 
 /** What an attempt needs to know of the outside. */
 export interface AttemptContext {
@@ -43,7 +44,9 @@ export function prepareAttempt(
       ? null
       : rewritten(
           payload.plain,
-          inBody === null || model === null ? null : { span: inBody, name: model },
+          inBody === null || model === null
+            ? null
+            : { span: inBody, name: spelledLike(facts?.model ?? null, provider, model) },
           injection,
         );
   payload?.replace(body);

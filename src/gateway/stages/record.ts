@@ -1,9 +1,15 @@
 import { pricesToRecord, usageToRecord } from '../../domain/pricing/price-record.js';
 import type { FailureClass } from '../../domain/failure/failure-class.js';
 import type { VersionedRating } from '../../modules/catalog/price-book.js';
-import type { CallRecord, Outcome, StartRecord } from '../../modules/records/call-record.js';
+import type {
+  CallRecord,
+  Decision,
+  Outcome,
+  StartRecord,
+  StoredRouting,
+} from '../../modules/records/call-record.js';
 import type { Shadow } from '../../modules/classifier/shadow.js';
-import type { Decision } from '../../modules/records/call-record.js';
+import type { Routing } from '../../modules/routing/routing-request.js';
 import type { Attempt, Authenticated, Planned } from '../call.js';
 import type { ErrorCode } from '../gateway-error.js';
 import type { Metering } from './meter.js';
@@ -82,8 +88,27 @@ export function finalRecord(
     provider: ending.attempt?.provider ?? call.route.provider,
     decision: ending.decision,
     synthetic: ending.synthetic,
-    routing: routing === null ? null : { inputs: routing.inputs, decision: routing.decision },
+    routing: routing === null ? null : storedRouting(routing, savings),
     ledger: savings?.entries ?? [],
+    ...unpricedColumn(savings, metering),
+  };
+}
+
+/** Nothing where the terms are no names: what is not kept of them is not known later, and is not taken for normal. */
+function unpricedColumn(savings: Savings | null, metering: Metering): Pick<CallRecord, 'unpriced'> {
+  if (savings?.unpriced === undefined || !('report' in metering)) return {};
+  const { serviceTier, speed, region } = metering.report;
+  if ([serviceTier, speed, region].some((word) => word !== named(word))) return {};
+  return { unpriced: { ...savings.unpriced, service_tier: serviceTier, speed, region } };
+}
+
+function storedRouting({ inputs, decision }: Routing, savings: Savings | null): StoredRouting {
+  const { exclusion = null, unknownCostAttempts = 0 } = savings ?? {};
+  return {
+    inputs,
+    decision,
+    ...(exclusion === null ? {} : { excluded: exclusion }),
+    ...(unknownCostAttempts > 0 ? { unknownCostAttempts } : {}),
   };
 }
 

@@ -117,6 +117,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       // Node refuses to write header bytes that HTTP does not allow.
       this.status = null;
       this.settle('upstream_failed', 'upstream_garbled');
+      this.reader = null;
       controller.abort(CLIENT_GONE);
     }
   }
@@ -149,12 +150,15 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const { reader } = this;
+    // Of an answer that never began nothing is passed on: its client had gone, or its headers were none.
+    if (reader === null) return;
     this.firstByteAt ??= performance.now();
     this.responseBytes += chunk.length;
     this.bytesToCome -= chunk.length;
-    const released = this.reader!.feed(chunk);
+    const released = reader.feed(chunk);
     if (this.settled) return this.passOrWithhold(released, controller);
-    if (this.reader!.ended || this.bytesToCome === 0) {
+    if (reader.ended || this.bytesToCome === 0) {
       if (released !== null) this.withheld.push(released);
       this.settle('completed', null);
     } else if (released !== null) this.write(released, controller);

@@ -21,20 +21,22 @@ import {
   failedAttemptEntry,
   routedEntry,
   type LedgerCall,
+  type UnpricedCall,
 } from '../../domain/savings/ledger-entries.js';
 import type { DecisionSource, Exclusion, LedgerEntry } from '../../domain/savings/ledger-entry.js';
 import { tokenizerRatio } from '../../domain/savings/tokenizer-ratio.js';
 import { routesIn } from '../../domain/subscription/status.js';
 import type { PriceBook, VersionedRating } from '../../modules/catalog/price-book.js';
-import { readUsage } from '../../modules/metering/usage/read-usage.js';
+import { statesUsage } from '../../modules/metering/usage/read-usage.js';
 import type { UsageReport } from '../../modules/metering/usage-report.js';
 import { capabilitiesOf } from '../../modules/routing/model-capabilities/models.js';
 import type { Routing } from '../../modules/routing/routing-request.js';
 import { cacheRulesOf } from '../../modules/session-routing/cache-rules.js';
-import type { Planned } from '../call.js';
+import type { Attempt, Planned, SharedPrefix } from '../call.js';
 import type { FailedAttempt } from './failed-attempt.js';
-import type { Metering } from './meter.js';
+import { readReport, type Metering } from './meter.js';
 import type { Settlement } from './relay.js';
+import { warmBytes } from './shared-prefix.js';
 
 /** What the ledger says of a call. */
 export interface Savings {
@@ -43,9 +45,18 @@ export interface Savings {
   readonly exclusion: Exclusion | null;
   /** What the requested model would have cost; null where that is what the call itself cost. */
   readonly baselineNanoUsd: string | null;
+  /** See `StoredRouting`. */
+  readonly unknownCostAttempts: number;
+  /** What the `routed` entry needs beside a price that is not known yet. */
+  readonly unpriced?: UnpricedCall;
 }
 
 const NO_ENTRIES: readonly LedgerEntry[] = Object.freeze([]);
+const NOTHING_FAILED: FailedCosts = Object.freeze({
+  entries: NO_ENTRIES,
+  unknown: 0,
+  unaccounted: 0,
+});
 
 /**
  * The ledger's part of a call. An entry is made where the router's own decision served: another model than the one
@@ -62,26 +73,21 @@ export function savingsOf(
 ): Savings {
   const { routing } = call;
   if (routing === null) {
-    return { entries: NO_ENTRIES, exclusion: exclusionOf(call), baselineNanoUsd: null };
+    return excluded(exclusionOf(call), NOTHING_FAILED);
   }
   const target = servedTarget(settlement, metering);
   const { requested } = routing.inputs;
-  const failed = failedEntries(call, routing, settlement, prices);
+  const failed = failedCosts(call, routing, settlement, prices);
   const isAnothers = target !== null && !sameTarget(asked(settlement), requested);
   if (target === null || !isAnothers || !wasRouted(call, routing)) {
     const isGivenUp = wasRouted(call, routing) && settlement.decision === 'fallback';
-    const exclusion = isGivenUp ? 'failed' : exclusionOf(call);
-    return { entries: failed, exclusion, baselineNanoUsd: null };
+    return excluded(isGivenUp ? 'failed' : exclusionOf(call), failed);
   }
   if (metering.kind !== 'reported') {
-    const exclusion = metering.kind === 'estimated' ? 'estimated' : unmetered(settlement);
-    return { entries: failed, exclusion, baselineNanoUsd: null };
+    return excluded(metering.kind === 'estimated' ? 'estimated' : unmetered(settlement), failed);
   }
-  if (!wasAnswered(settlement))
-    return { entries: failed, exclusion: 'failed', baselineNanoUsd: null };
-  if (settlement.failed.some((tried) => !tried.answered && !isOf(tried, requested))) {
-    return { entries: failed, exclusion: 'unpriceable', baselineNanoUsd: null };
-  }
+  if (!wasAnswered(settlement)) return excluded('failed', failed);
+  if (failed.unknown > 0) return excluded('unpriceable', failed);
   const { report } = metering;
   const { facts } = routing.sighting.reading ?? { facts: NO_FACTS };
   // What a picture counts differs within a family too: by a factor of thirty between gpt-4o and gpt-4o-mini.
@@ -95,19 +101,25 @@ export function savingsOf(
     servedRating: served,
     ratio,
     baselineReasons: reasons(requested, facts),
-    cache: baselineCache(routing, report.usage, ratio),
+    cache: baselineCache(call, routing, report.usage, ratio),
     rateBaseline: (usage) =>
       prices.rate({ ...termsOf(call, requested, target.provider, report), usage }),
   });
   if (accounted.kind === 'excluded') {
-    return { entries: failed, exclusion: accounted.why, baselineNanoUsd: null };
+    const { why, unpriced } = accounted;
+    return { ...excluded(why, failed), ...(unpriced === undefined ? {} : { unpriced }) };
   }
   const { entry } = accounted;
   return {
-    entries: [...failed, entry],
+    entries: [...failed.entries, entry],
     exclusion: null,
     baselineNanoUsd: entry.baseline_nano_usd,
+    unknownCostAttempts: failed.unaccounted,
   };
+}
+
+function excluded(exclusion: Exclusion | null, { entries, unaccounted }: FailedCosts): Savings {
+  return { entries, exclusion, baselineNanoUsd: null, unknownCostAttempts: unaccounted };
 }
 
 /** True where the router itself sent the call elsewhere, or meant to. */
@@ -143,10 +155,6 @@ function unmetered(settlement: Settlement): Exclusion {
   return wasAnswered(settlement) ? 'unmetered' : 'failed';
 }
 
-function isOf({ attempt: { provider, model } }: FailedAttempt, requested: Target): boolean {
-  return model !== null && sameTarget({ provider, model }, requested);
-}
-
 function asked({ attempt: { provider, model } }: Settlement): Target {
   return { provider, model: model ?? '' };
 }
@@ -178,38 +186,64 @@ function sourceOf(call: Planned, { decision }: Settlement): DecisionSource {
   return call.decision === 'session' ? 'session' : 'classifier';
 }
 
+interface FailedCosts {
+  readonly entries: readonly LedgerEntry[];
+  /** Attempts at other models than the requested one that may have cost something, nobody knows what. */
+  readonly unknown: number;
+  /** Attempts at any model that may have cost something that no entry states. */
+  readonly unaccounted: number;
+}
+
 /**
  * What attempts cost that Shunt made and the client did not ask for: those that went to another model than the
- * requested one. What the requested model charges for failing, it would have charged without Shunt.
+ * requested one. What the requested model charges for failing, it would have charged without Shunt; but a session with
+ * such an attempt has a cost that is not known, in the control group as in the other.
  */
-function failedEntries(
+function failedCosts(
   call: Planned,
   routing: Routing,
   settlement: Settlement,
   prices: PriceBook,
-): readonly LedgerEntry[] {
-  if (settlement.failed.length === 0) return NO_ENTRIES;
-  return settlement.failed.flatMap((failed) => {
-    const { provider, model } = failed.attempt;
-    if (model === null || sameTarget({ provider, model }, routing.inputs.requested)) return [];
-    const report = usageOf(call, failed);
-    if (report === null) return [];
-    const tried = { provider, model: report.answeringModel ?? model };
-    const { usage } = report;
-    const entry = failedAttemptEntry({
-      ...ledgerCall(call, routing, settlement),
-      attempt: failed.attempt.number,
-      tried,
-      usage,
-      rating: prices.rate({ ...termsOf(call, tried, provider, report), usage }),
-    });
-    return entry === null ? [] : [entry];
-  });
+): FailedCosts {
+  if (settlement.failed.length === 0) return NOTHING_FAILED;
+  const costs = settlement.failed.map((failed) => ({
+    isAsked: isOf(failed.attempt, routing.inputs.requested),
+    cost: failedCost(call, routing, settlement, failed, prices),
+  }));
+  const others = costs.filter(({ isAsked }) => !isAsked).map(({ cost }) => cost);
+  const entries = others.filter((cost) => cost !== null && cost !== 'free');
+  const costly = costs.filter(({ cost }) => cost !== 'free').length;
+  return {
+    entries,
+    unknown: others.filter((cost) => cost === null).length,
+    unaccounted: costly - entries.length,
+  };
 }
 
-function usageOf(call: Planned, { attempt, answer }: FailedAttempt): UsageReport | null {
-  if (typeof answer !== 'object' || answer === null) return null;
-  return readUsage(call.route.format, attempt.provider, [answer]);
+/** Null where it is not known. */
+function failedCost(
+  call: Planned,
+  routing: Routing,
+  settlement: Settlement,
+  { attempt, usage: stated, answer }: FailedAttempt,
+  prices: PriceBook,
+): LedgerEntry | 'free' | null {
+  const { provider, model, number } = attempt;
+  if (stated === 'unknown') return null;
+  // Providers do not bill errors that say nothing of usage.
+  if (stated === 'nothing' || !statesUsage(call.route.format, answer)) return 'free';
+  const answers: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
+  const report = readReport(call.route.format, provider, answers);
+  if (report === null || model === null) return null;
+  const tried = { provider, model: report.answeringModel ?? model };
+  const { usage } = report;
+  const rating = prices.rate({ ...termsOf(call, tried, provider, report), usage });
+  const common = ledgerCall(call, routing, settlement);
+  return failedAttemptEntry({ ...common, attempt: number, tried, usage, rating });
+}
+
+function isOf({ provider, model }: Attempt, requested: Target): boolean {
+  return model !== null && sameTarget({ provider, model }, requested);
 }
 
 /** The words for tier, speed and region are the provider's own: another one's prices do not know them. */
@@ -233,8 +267,9 @@ function termsOf(
 
 const NO_CACHE: BaselineCache = Object.freeze({ readTokens: 0, writeTokens: 0, writeTtl: 'free' });
 
-/** The requested model's cache, had every call of the session gone there. */
+/** The requested model's cache, had every call of the session, and of those that share its prefix, gone there. */
 function baselineCache(
+  { sharedPrefix }: Planned,
   { inputs: { requested }, size }: Routing,
   usage: Usage,
   ratio: TokenizerRatio | null,
@@ -245,15 +280,26 @@ function baselineCache(
   const call = {
     promptTokens: textPromptTokens(usage),
     servedReadTokens: usage.cacheReadTokens,
+    sharedTokens: sharedTokens(sharedPrefix, textPromptTokens(usage)),
     ratio,
     gapMs: held?.ageMs ?? 0,
-    markedPermille: markedPermille(rules, usage, size.state?.markedPermille ?? 0),
+    markedPermille: markedPermille(rules, usage, size.state?.markedPermille ?? WHOLE_PERMILLE),
   };
   return baselineCacheOf(held, call, rules).cache;
 }
 
-/** Marks of both lifetimes in one request: how much is under which is not known, and the shorter one costs less. */
+/** By its share of the request's bytes, rounded up. */
+function sharedTokens(shared: SharedPrefix | null, prompt: number): number {
+  if (shared === null) return 0;
+  return Math.min(Math.ceil((prompt * warmBytes(shared)) / shared.bodyBytes), prompt);
+}
+
+/**
+ * Where nothing shows how much a request marks, none of it is said to be written. Marks of both lifetimes in one
+ * request: how much is under which is not known, and the shorter one costs less.
+ */
 function writtenAs(rules: CacheRules, usage: Usage): CacheRules {
+  if (rules.mode === 'explicit' && keptTokens(usage) === 0) return { ...rules, write: 'free' };
   return rules.write === '1h' && usage.cacheWrite5mTokens > 0 ? { ...rules, write: '5m' } : rules;
 }
 
@@ -267,12 +313,11 @@ function countedAnew(state: SessionState | null, ratio: TokenizerRatio): Session
 /** What the request marked shows in what was kept; where nothing was, as it was known of the session before. */
 function markedPermille(rules: CacheRules, usage: Usage, known: number): number {
   if (rules.mode !== 'explicit') return WHOLE_PERMILLE;
-  const kept =
-    usage.cacheReadTokens +
-    usage.cacheWrite5mTokens +
-    usage.cacheWrite30mTokens +
-    usage.cacheWrite1hTokens +
-    usage.cacheWrite12hTokens;
+  const kept = keptTokens(usage);
   const prompt = promptTokens(usage);
   return kept === 0 || prompt === 0 ? known : Math.floor((kept * WHOLE_PERMILLE) / prompt);
+}
+
+function keptTokens(usage: Usage): number {
+  return textPromptTokens(usage) - usage.inputTokens;
 }

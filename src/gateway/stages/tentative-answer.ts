@@ -8,9 +8,11 @@ export type TentativeFailure =
       readonly status: number;
       readonly headers: UpstreamHeaders;
       readonly body: Buffer;
+      /** False for the beginning of one that was too long, too slow, or broke off. */
+      readonly whole: boolean;
     }
   /** No connection, or one that broke; or it took too long. */
-  | { readonly kind: 'no_answer' };
+  | { readonly kind: 'no_answer'; readonly sent: boolean };
 
 export interface TentativeEvents {
   /** True where another attempt takes this one's place. */
@@ -72,7 +74,7 @@ export class TentativeAnswer implements Dispatcher.DispatchHandler {
     }
     this.state = 'held';
     this.clearTimer();
-    this.timer = setTimeout(() => this.judge(), HELD_MS_MAX).unref();
+    this.timer = setTimeout(() => this.judge(false), HELD_MS_MAX).unref();
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
@@ -80,32 +82,38 @@ export class TentativeAnswer implements Dispatcher.DispatchHandler {
     if (this.state !== 'held') return;
     this.held.push(chunk);
     this.heldBytes += chunk.length;
-    if (this.heldBytes > HELD_BYTES_MAX) this.judge();
+    if (this.heldBytes > HELD_BYTES_MAX) this.judge(false);
   }
 
   onResponseEnd(controller: Controller, trailers: UpstreamHeaders): void {
-    if (this.state === 'held') this.judge();
+    if (this.state === 'held') this.judge(true);
     if (this.state === 'passing') this.relay.onResponseEnd?.(controller, trailers as never);
   }
 
   onResponseError(controller: Controller, error: Error): void {
-    if (this.state === 'held') this.judge();
-    else if (this.state === 'waiting') this.giveUpOrPass({ kind: 'no_answer' });
+    if (this.state === 'held') this.judge(false);
+    else if (this.state === 'waiting') this.giveUpOrPass(this.noAnswer());
     if (this.state === 'passing') this.relay.onResponseError?.(controller, error);
   }
 
   /** Nothing has come: where nobody takes its place it goes on waiting, as long as the provider's limit lets it. */
   private tookTooLong(): void {
     this.timer = null;
-    if (this.state !== 'waiting' || !this.events.failed({ kind: 'no_answer' })) return;
+    if (this.state !== 'waiting') return;
     this.state = 'given_up';
-    this.controller?.abort(GIVEN_UP);
+    if (this.events.failed(this.noAnswer())) this.controller?.abort(GIVEN_UP);
+    else this.state = 'waiting';
   }
 
-  private judge(): void {
+  /** The pool takes hold of a call when it begins to send it. */
+  private noAnswer(): TentativeFailure {
+    return { kind: 'no_answer', sent: this.controller !== null };
+  }
+
+  private judge(whole: boolean): void {
     const { status, headers } = this;
     const body = Buffer.concat(this.held, Math.min(this.heldBytes, HELD_BYTES_MAX));
-    this.giveUpOrPass({ kind: 'answer', status, headers, body });
+    this.giveUpOrPass({ kind: 'answer', status, headers, body, whole });
   }
 
   private giveUpOrPass(failure: TentativeFailure): void {

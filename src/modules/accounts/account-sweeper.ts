@@ -20,7 +20,7 @@ export class AccountSweeper {
   ) {}
 
   /** Bounded; a job calls it. */
-  async sweep(): Promise<Swept> {
+  async sweep(signal?: AbortSignal): Promise<Swept> {
     const nowMs = this.clock.nowMs();
     const now = new Date(nowMs);
     const sessions = await this.database.query(
@@ -33,17 +33,18 @@ export class AccountSweeper {
          SELECT token_hash FROM one_time_tokens WHERE expires_at <= $1 LIMIT ${ROWS_MAX}) RETURNING user_id`,
       [now],
     );
-    const invitations = await this.#sweepInvitations(now);
+    const invitations = await this.#sweepInvitations(now, signal);
     return { sessions: sessions.length, tokens: tokens.length, invitations };
   }
 
-  async #sweepInvitations(now: Date): Promise<number> {
+  async #sweepInvitations(now: Date, signal?: AbortSignal): Promise<number> {
     const organizations = await this.database.query<{ orgId: string }>(
       'SELECT organizations_with_expired_invitations($1, $2) AS "orgId"',
       [now, ORGANIZATIONS_MAX],
     );
     let count = 0;
     for (const { orgId } of organizations) {
+      if (signal?.aborted) break;
       const deleted = await this.database.tenant(orgId, (q) =>
         q.query(
           `DELETE FROM invitations WHERE (org_id, id) IN (

@@ -3,10 +3,11 @@ import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Logger } from '../../platform/telemetry/logger.js';
 import { AuditTrail } from '../audit/audit-trail.js';
+import { CountedEntries } from '../audit/counted-entries.js';
 import { OrganizationService } from '../organizations/organization.service.js';
 import { AccountService } from './account.service.js';
 import { AccountSweeper } from './account-sweeper.js';
-import { FailedSignIns } from './failed-sign-ins.js';
+import { AddressService } from './address.service.js';
 import { FormDelays } from './form-delays.js';
 import { InvitationService } from './invitation.service.js';
 import { MemberAccessService } from './member-access.service.js';
@@ -28,7 +29,7 @@ interface AccountsContext {
 export function createAccounts({ database, secretBox, clock, logger }: AccountsContext) {
   const sessions = new SessionService(database, clock);
   const memberAccess = new MemberAccessService(database);
-  const failedSignIns = new FailedSignIns(new AuditTrail(database), clock, logger);
+  const failedSignIns = new CountedEntries(new AuditTrail(database), clock, logger);
   const organizations = new OrganizationService(database, secretBox, clock);
   return {
     sessions,
@@ -36,8 +37,9 @@ export function createAccounts({ database, secretBox, clock, logger }: AccountsC
     failedSignIns,
     formDelays: new FormDelays(clock),
     signIns: new SignInService(database, secretBox, clock, failedSignIns),
-    signUps: new SignUpService(database, organizations, clock),
+    signUps: new SignUpService(database, secretBox, organizations, clock),
     passwords: new PasswordService(database, secretBox, clock),
+    addresses: new AddressService(database, secretBox, clock),
     totp: new TotpService(database, secretBox, clock),
     accounts: new AccountService(database, memberAccess, sessions),
     members: new MemberService(database, clock),

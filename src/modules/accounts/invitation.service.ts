@@ -9,6 +9,7 @@ import { auditWithin } from '../audit/audit-trail.js';
 import { mailSealedWithin } from '../mail/outbox.js';
 import { addMemberWithin } from '../organizations/organization.service.js';
 import { insertUserWithin } from '../organizations/user.service.js';
+import { confirmAddressWithin } from './address.service.js';
 import { newInvitationToken, organizationOfToken } from './invitation-token.js';
 import type { MemberActor } from './member.service.js';
 import { hashOpaqueToken } from './opaque-token.js';
@@ -48,6 +49,16 @@ interface Invitation {
   readonly sealed: Buffer;
   readonly invitedBy: string;
 }
+
+type Acceptable =
+  | Exclude<AcceptOutcome, { kind: 'joined' }>
+  | {
+      readonly kind: 'acceptable';
+      readonly invitation: Invitation;
+      readonly email: string;
+      /** What a new account's hash is made of. */
+      readonly password: string | null;
+    };
 
 const INVITATION_MS_MAX = 7 * 24 * 60 * 60_000;
 const DAY_MS = 24 * 60 * 60_000;
@@ -150,26 +161,44 @@ export class InvitationService {
   async accept(token: string, who: Accepting): Promise<AcceptOutcome> {
     const orgId = organizationOfToken(token);
     if (orgId === null) return { kind: 'unknown' };
-    // Before the transaction, which would hold its locks for as long as it takes.
-    const chosen = who.kind === 'new' && who.password !== null ? who.password : null;
-    const hash = chosen === null ? null : await hashPassword(chosen);
+    const look = (q: Queryable): Promise<Acceptable> => this.#lookWithin(q, orgId, token, who);
+    const seen = await this.database.tenant(orgId, look);
+    if (seen.kind !== 'acceptable') return seen;
+    // Only now: a hash is dear, and a token that opens nothing gets nobody one. And before the transaction, which
+    // would hold its locks for as long as it takes.
+    const hash = seen.password === null ? null : await hashPassword(seen.password);
     return this.database.tenant(orgId, async (q) => {
-      const invitation = await this.#openWithin(q, orgId, token);
-      if (invitation === null) return { kind: 'unknown' };
-      const email = this.#addressOf(orgId, invitation.id, invitation.sealed);
-      if (email === null) return { kind: 'unknown' };
-      if (who.kind === 'user') {
-        if (who.email.toLowerCase() !== email.toLowerCase()) return { kind: 'other_address' };
-        return this.#joinWithin(q, orgId, invitation, who.userId, null);
-      }
-      if (await hasAccount(q, email)) return { kind: 'sign_in_first' };
-      if (chosen === null || hash === null) return { kind: 'password_needed' };
-      const fault = faultOfPassword(chosen, email);
-      if (fault !== null) return { kind: 'weak_password', message: fault };
-      const userId = await insertUserWithin(q, email, hash);
+      const found = await look(q);
+      if (found.kind !== 'acceptable') return found;
+      const { invitation, email } = found;
+      if (who.kind === 'user') return this.#joinWithin(q, orgId, invitation, who.userId, null);
+      const confirmedAt = new Date(this.clock.nowMs());
+      const userId = hash === null ? null : await insertUserWithin(q, email, hash, confirmedAt);
       if (userId === null) return { kind: 'sign_in_first' };
       return this.#joinWithin(q, orgId, invitation, userId, who.client);
     });
+  }
+
+  /** Whether somebody may follow the invitation, as things are. */
+  async #lookWithin(
+    q: Queryable,
+    orgId: string,
+    token: string,
+    who: Accepting,
+  ): Promise<Acceptable> {
+    const invitation = await this.#openWithin(q, orgId, token);
+    const email = invitation && this.#addressOf(orgId, invitation.id, invitation.sealed);
+    if (invitation === null || email === null) return { kind: 'unknown' };
+    if (who.kind === 'user') {
+      if (who.email.toLowerCase() !== email.toLowerCase()) return { kind: 'other_address' };
+      return { kind: 'acceptable', invitation, email, password: null };
+    }
+    if (await hasAccount(q, email)) return { kind: 'sign_in_first' };
+    const { password } = who;
+    if (password === null) return { kind: 'password_needed' };
+    const fault = faultOfPassword(password, email);
+    if (fault !== null) return { kind: 'weak_password', message: fault };
+    return { kind: 'acceptable', invitation, email, password };
   }
 
   async #joinWithin(
@@ -188,7 +217,10 @@ export class InvitationService {
     ]);
     const actor = { kind: 'member', id: userId, role } as const;
     await addMemberWithin(q, orgId, { userId, role }, actor, atMs);
-    if (client === null) return { kind: 'joined', orgId, session: null };
+    if (client === null) {
+      await confirmAddressWithin(q, userId, { atMs, by: 'invitation' });
+      return { kind: 'joined', orgId, session: null };
+    }
     await auditWithin(q, orgId, { actor, action: 'user.signed_up', atMs, subject: userId });
     const session = await startSessionWithin(q, { userId, client, currentOrgId: orgId, atMs });
     return { kind: 'joined', orgId, session };

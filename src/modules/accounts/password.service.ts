@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Actor } from '../../domain/subscription/actor.js';
 import type { Clock } from '../../platform/clock.js';
 import { hashPassword, verifyPassword } from '../../platform/crypto/password.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
@@ -6,11 +7,14 @@ import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { scopeToOrganization } from '../../platform/postgres/session-scope.js';
 import { INSTALLATION_ID } from '../audit/audit-entry.js';
-import { mailSealedWithin, mailUserWithin } from '../mail/outbox.js';
+import { mailUserWithin } from '../mail/outbox.js';
+import { confirmAddressWithin } from './address.service.js';
 import { auditForUserWithin } from './audit-for-user.js';
-import { hashOpaqueToken, newOpaqueToken } from './opaque-token.js';
+import { dropTokensWithin, mailTokenWithin, takeTokenWithin } from './mailed-token.js';
+import { hashOpaqueToken } from './opaque-token.js';
 import { faultOfPassword } from './password-rules.js';
 import { endSessionsWithin, startSessionWithin, type IssuedSession } from './session.service.js';
+import { removeFactorWithin } from './totp.service.js';
 
 export type ResetOutcome =
   | { readonly kind: 'reset' }
@@ -31,10 +35,7 @@ export interface PasswordChange {
   readonly currentOrgId: string | null;
 }
 
-const RESET_MS_MAX = 60 * 60_000;
-/** Whoever asks again sooner gets no second mail. */
-const RESET_INTERVAL_MS = 2 * 60_000;
-const RESETS_MAX = 5;
+const PURPOSE = 'password_reset';
 
 /** New passwords, for who knows the old one and for who gets the account's mail. Both end every session. */
 export class PasswordService {
@@ -52,46 +53,52 @@ export class PasswordService {
         'SELECT id FROM users WHERE email = $1 FOR UPDATE',
         [email],
       );
-      if (!user || !(await mayMailReset(q, user.id, atMs))) return;
-      const token = newOpaqueToken();
-      const expiresAtMs = atMs + RESET_MS_MAX;
-      await q.query(
-        `INSERT INTO one_time_tokens (token_hash, user_id, purpose, created_at, expires_at)
-         VALUES ($1, $2, 'password_reset', $3, $4)`,
-        [hashOpaqueToken(token), user.id, new Date(atMs), new Date(expiresAtMs)],
-      );
-      await scopeToOrganization(q, INSTALLATION_ID);
-      await mailSealedWithin(q, this.secretBox, INSTALLATION_ID, {
-        kind: 'password_reset',
-        dedupeKey: `password_reset:${randomUUID()}`,
-        atMs,
-        expiresAtMs,
-        userId: user.id,
-        secret: { token },
-      });
+      if (!user) return;
+      await mailTokenWithin(q, this.secretBox, { userId: user.id, purpose: PURPOSE, atMs });
     });
   }
 
-  /** The token works once, and the others of the account not at all afterwards. */
+  /**
+   * The token works once, and the others of the account not at all afterwards. It also shows whose the address is:
+   * where nobody had shown it before, nothing of whoever made the account opens it any more.
+   */
   async reset(token: string, password: string): Promise<ResetOutcome> {
-    const tokenHash = hashOpaqueToken(token);
     const [holder] = await this.database.query<{ userId: string; email: string }>(
       `SELECT u.id AS "userId", u.email FROM one_time_tokens t JOIN users u ON u.id = t.user_id
-        WHERE t.token_hash = $1 AND t.purpose = 'password_reset' AND t.expires_at > $2`,
-      [tokenHash, new Date(this.clock.nowMs())],
+        WHERE t.token_hash = $1 AND t.purpose = $2 AND t.expires_at > $3`,
+      [hashOpaqueToken(token), PURPOSE, new Date(this.clock.nowMs())],
     );
     if (!holder) return { kind: 'invalid_token' };
     const fault = faultOfPassword(password, holder.email);
     if (fault !== null) return { kind: 'weak_password', message: fault };
     const hash = await hashPassword(password);
     return this.database.transaction(async (q) => {
-      const taken = await q.query(
-        'DELETE FROM one_time_tokens WHERE token_hash = $1 AND expires_at > $2 RETURNING user_id',
-        [tokenHash, new Date(this.clock.nowMs())],
-      );
-      if (taken.length === 0) return { kind: 'invalid_token' };
-      await this.#setWithin(q, holder.userId, hash, 'reset');
+      const { userId } = holder;
+      const taken = { userId, purpose: PURPOSE, token, atMs: this.clock.nowMs() } as const;
+      if (!(await takeTokenWithin(q, taken))) return { kind: 'invalid_token' };
+      await this.#setWithin(q, userId, hash, 'reset');
       return { kind: 'reset' };
+    });
+  }
+
+  /**
+   * Gives an account of an unconfirmed address to whoever gets this password from the person at the command line: who
+   * signed up with the address may have been somebody else. False where the address is confirmed.
+   */
+  async handOver(
+    userId: string,
+    password: string,
+    actor: Extract<Actor, { kind: 'command' }>,
+  ): Promise<boolean> {
+    const hash = await hashPassword(password);
+    return this.database.transaction(async (q) => {
+      const [unconfirmed] = await q.query(
+        'SELECT id FROM users WHERE id = $1 AND confirmed_at IS NULL FOR UPDATE',
+        [userId],
+      );
+      if (!unconfirmed) return false;
+      await this.#setWithin(q, userId, hash, 'command', actor);
+      return true;
     });
   }
 
@@ -130,32 +137,29 @@ export class PasswordService {
     return user?.hash ?? null;
   }
 
-  async #setWithin(q: Queryable, userId: string, hash: string, by: string): Promise<void> {
+  async #setWithin(
+    q: Queryable,
+    userId: string,
+    hash: string,
+    by: 'change' | 'reset' | 'command',
+    actor?: Actor,
+  ): Promise<void> {
     const atMs = this.clock.nowMs();
     await q.query('UPDATE users SET password_hash = $2 WHERE id = $1', [userId, hash]);
-    await q.query('DELETE FROM one_time_tokens WHERE user_id = $1', [userId]);
+    await dropTokensWithin(q, userId, PURPOSE);
     await endSessionsWithin(q, userId);
-    await auditForUserWithin(q, userId, {
-      action: 'user.password_changed',
-      atMs,
-      subject: userId,
-      details: { by },
-    });
+    const takenOver =
+      by !== 'change' && (await confirmAddressWithin(q, userId, { atMs, by }, actor));
+    // It may be a stranger's, set up to keep the owner of the address out.
+    if (takenOver) await removeFactorWithin(q, userId, atMs, actor);
+    const entry = { action: 'user.password_changed', atMs, subject: userId } as const;
+    await auditForUserWithin(q, userId, { ...entry, details: { by } }, actor);
     await scopeToOrganization(q, INSTALLATION_ID);
     await mailUserWithin(q, INSTALLATION_ID, userId, {
       kind: 'password_changed',
       dedupeKey: `password_changed:${randomUUID()}`,
       atMs,
+      data: { taken_over: takenOver },
     });
   }
-}
-
-/** Nobody fills another's inbox, nor the table. */
-async function mayMailReset(q: Queryable, userId: string, atMs: number): Promise<boolean> {
-  const [sent] = await q.query<{ live: number; recent: number }>(
-    `SELECT count(*)::int AS live, (count(*) FILTER (WHERE created_at > $3))::int AS recent
-       FROM one_time_tokens WHERE user_id = $1 AND expires_at > $2`,
-    [userId, new Date(atMs), new Date(atMs - RESET_INTERVAL_MS)],
-  );
-  return sent !== undefined && sent.live < RESETS_MAX && sent.recent === 0;
 }

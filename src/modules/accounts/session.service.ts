@@ -23,6 +23,7 @@ export interface LiveSession {
   readonly sessionId: string;
   readonly userId: string;
   readonly email: string;
+  readonly addressConfirmed: boolean;
   readonly totpEnabled: boolean;
   readonly currentOrgId: string | null;
 }
@@ -51,6 +52,7 @@ export class SessionService {
     const now = this.clock.nowMs();
     const [row] = await this.database.query<LiveSession & { hash: Buffer; lastSeenAt: Date }>(
       `SELECT s.id AS "sessionId", s.user_id AS "userId", u.email, s.secret_hash AS hash,
+              u.confirmed_at IS NOT NULL AS "addressConfirmed",
               u.totp_enabled_at IS NOT NULL AS "totpEnabled", s.current_org_id AS "currentOrgId",
               s.last_seen_at AS "lastSeenAt"
          FROM sessions s JOIN users u ON u.id = s.user_id

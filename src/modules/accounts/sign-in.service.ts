@@ -3,9 +3,9 @@ import { verifyPassword } from '../../platform/crypto/password.js';
 import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
+import type { CountedEntries, CountedEntry } from '../audit/counted-entries.js';
 import { auditForUserWithin, membershipsWithin } from './audit-for-user.js';
 import { FactorGuesses } from './factor-guesses.js';
-import type { FailedSignIns } from './failed-sign-ins.js';
 import { takeFactorWithin, type GivenFactor } from './second-factor.js';
 import { startSessionWithin, type IssuedSession } from './session.service.js';
 
@@ -34,6 +34,12 @@ interface UserRow {
 const COLUMNS = `id, password_hash AS "passwordHash", totp_last_step AS "lastStep",
   CASE WHEN totp_enabled_at IS NULL THEN NULL ELSE totp_secret_sealed END AS sealed`;
 
+/** Without an address: whose it was meant to be, nobody can know. */
+const FAILED: CountedEntry = {
+  actor: { kind: 'system', part: 'dashboard' },
+  action: 'user.sign_in_failed',
+};
+
 /** Takes password and second factor, gives a session. */
 export class SignInService {
   readonly #guesses: FactorGuesses;
@@ -42,7 +48,7 @@ export class SignInService {
     private readonly database: Database,
     private readonly secretBox: SecretBox,
     private readonly clock: Clock,
-    private readonly failed: FailedSignIns,
+    private readonly failed: CountedEntries,
   ) {
     this.#guesses = new FactorGuesses(clock);
   }
@@ -58,7 +64,7 @@ export class SignInService {
         ? await this.database.transaction((q) => this.#enter(q, user, given))
         : { kind: 'wrong_credentials' };
     if (outcome.kind === 'wrong_credentials' || outcome.kind === 'too_many_codes') {
-      this.failed.note();
+      this.failed.note(FAILED);
     }
     return outcome;
   }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../platform/clock.js';
 import { hashPassword } from '../../platform/crypto/password.js';
+import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { scopeToOrganization } from '../../platform/postgres/session-scope.js';
@@ -11,6 +12,7 @@ import {
   type OrganizationService,
 } from '../organizations/organization.service.js';
 import { insertUserWithin } from '../organizations/user.service.js';
+import { mailTokenWithin } from './mailed-token.js';
 import { faultOfPassword } from './password-rules.js';
 
 export interface NewAccount {
@@ -25,10 +27,14 @@ export type SignUpOutcome =
 
 const DAY_MS = 24 * 60 * 60_000;
 
-/** Makes a person, their organization and its owner. Whose address has an account already learns of it by mail. */
+/**
+ * Makes a person, their organization and its owner, and mails the link that confirms the address. Whose address has an
+ * account already learns of it by mail.
+ */
 export class SignUpService {
   constructor(
     private readonly database: Database,
+    private readonly secretBox: SecretBox,
     private readonly organizations: OrganizationService,
     private readonly clock: Clock,
   ) {}
@@ -39,7 +45,7 @@ export class SignUpService {
     // Before it is known whether it is needed: a taken address costs the same time.
     const hash = await hashPassword(password);
     await this.database.transaction(async (q) => {
-      const userId = await insertUserWithin(q, email, hash);
+      const userId = await insertUserWithin(q, email, hash, null);
       if (userId === null) await this.#tellOwnerOf(q, email);
       else await this.#makeOrganization(q, userId, organizationName);
     });
@@ -52,6 +58,8 @@ export class SignUpService {
     const { id } = await this.organizations.createWithin(q, { name }, actor);
     await addMemberWithin(q, id, { userId, role: 'owner' }, actor, atMs);
     await auditWithin(q, id, { actor, action: 'user.signed_up', atMs, subject: userId });
+    const purpose = 'address_confirmation';
+    await mailTokenWithin(q, this.secretBox, { userId, purpose, atMs });
   }
 
   /** Once a day: nobody fills another's inbox. */

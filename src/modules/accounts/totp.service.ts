@@ -67,19 +67,14 @@ export class TotpService {
 
   /** False where there was none. The caller has asked for the password. */
   async disable(userId: string): Promise<boolean> {
-    return this.database.transaction(async (q) => {
-      if (!(await removeFactorWithin(q, userId))) return false;
-      await auditChange(q, userId, this.clock.nowMs(), 'disabled');
-      return true;
-    });
+    return this.database.transaction((q) => removeFactorWithin(q, userId, this.clock.nowMs()));
   }
 
   /** For somebody who lost it: whoever runs the machine removes it, and every session ends. False where there was none. */
   async reset(userId: string, actor: Extract<Actor, { kind: 'command' }>): Promise<boolean> {
     return this.database.transaction(async (q) => {
-      if (!(await removeFactorWithin(q, userId))) return false;
+      if (!(await removeFactorWithin(q, userId, this.clock.nowMs(), actor))) return false;
       await endSessionsWithin(q, userId);
-      await auditChange(q, userId, this.clock.nowMs(), 'disabled', actor);
       return true;
     });
   }
@@ -93,7 +88,13 @@ export class TotpService {
   }
 }
 
-async function removeFactorWithin(q: Queryable, userId: string): Promise<boolean> {
+/** With its recovery codes. False where there was none. */
+export async function removeFactorWithin(
+  q: Queryable,
+  userId: string,
+  atMs: number,
+  actor?: Actor,
+): Promise<boolean> {
   const removed = await q.query(
     `UPDATE users SET totp_secret_sealed = NULL, totp_enabled_at = NULL, totp_last_step = 0
       WHERE id = $1 AND totp_enabled_at IS NOT NULL RETURNING id`,
@@ -101,6 +102,7 @@ async function removeFactorWithin(q: Queryable, userId: string): Promise<boolean
   );
   if (removed.length === 0) return false;
   await q.query('DELETE FROM recovery_codes WHERE user_id = $1', [userId]);
+  await auditChange(q, userId, atMs, 'disabled', actor);
   return true;
 }
 

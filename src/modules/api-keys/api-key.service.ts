@@ -37,15 +37,21 @@ export interface NewApiKey {
 export type IssuedApiKey =
   /** `token` is shown now and never again. */
   | { readonly kind: 'issued'; readonly token: string; readonly key: ApiKey }
-  | { readonly kind: 'not_found' };
+  | { readonly kind: 'not_found' }
+  | { readonly kind: 'too_many' };
 
 type Issued = Extract<IssuedApiKey, { kind: 'issued' }>;
 
 const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1_000;
 const FOREIGN_KEY_VIOLATION = '23503';
 const LIST_MAX = 10_000;
+/** Live ones of an organization; a rotation has room left where a new key has none. All of them fit into a list. */
+export const KEYS_MAX = 5_000;
 const COLUMNS = `id, project_id AS "projectId", name, preview, rotated_from AS "rotatedFrom",
   created_at AS "createdAt", expires_at AS "expiresAt", revoked_at AS "revokedAt"`;
+
+const liveAt = (time: string): string =>
+  `revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ${time})`;
 
 export class ApiKeyService {
   constructor(
@@ -53,12 +59,14 @@ export class ApiKeyService {
     private readonly clock: Clock,
   ) {}
 
-  /** `not_found`: there is no such project. */
+  /** `not_found`: there is no such project. `too_many`: the organization has as many live keys as it may have. */
   async create(orgId: string, fields: NewApiKey, actor: Actor): Promise<IssuedApiKey> {
     const atMs = this.clock.nowMs();
     try {
-      return await this.database.tenant(orgId, (q) =>
-        createApiKeyWithin(q, orgId, fields, actor, atMs),
+      return await this.database.tenant(orgId, async (q) =>
+        (await isFull(q, KEYS_MAX, atMs))
+          ? { kind: 'too_many' }
+          : createApiKeyWithin(q, orgId, fields, actor, atMs),
       );
     } catch (error) {
       if (sqlStateOf(error) === FOREIGN_KEY_VIOLATION) return { kind: 'not_found' };
@@ -66,13 +74,16 @@ export class ApiKeyService {
     }
   }
 
-  /** Newest first; of one project, where it is named. */
+  /** Newest first; of one project, where it is named. Every live one; of very many that have ended, the newest. */
   async list(orgId: string, projectId: string | null = null): Promise<ApiKey[]> {
+    const now = new Date(this.clock.nowMs());
     return this.database.tenant(orgId, (q) =>
       q.query<ApiKey>(
-        `SELECT ${COLUMNS} FROM api_keys WHERE $1::uuid IS NULL OR project_id = $1
-          ORDER BY created_at DESC, id LIMIT ${LIST_MAX}`,
-        [projectId],
+        `SELECT ${COLUMNS} FROM (
+           SELECT * FROM api_keys WHERE $1::uuid IS NULL OR project_id = $1
+            ORDER BY (${liveAt('$2')}) DESC, created_at DESC, id LIMIT ${LIST_MAX}) AS k
+          ORDER BY created_at DESC, id`,
+        [projectId, now],
       ),
     );
   }
@@ -87,6 +98,7 @@ export class ApiKeyService {
     const atMs = this.clock.nowMs();
     const ends = new Date(atMs + (overlapMs ?? DEFAULT_OVERLAP_MS));
     return this.database.tenant(orgId, async (q) => {
+      if (await isFull(q, LIST_MAX, atMs)) return { kind: 'too_many' };
       // A key that ends sooner anyway is not given a longer life.
       const [old] = await q.query<ApiKey>(
         `UPDATE api_keys SET expires_at = least(coalesce(expires_at, $2), $2)
@@ -128,6 +140,14 @@ export class ApiKeyService {
       return true;
     });
   }
+}
+
+async function isFull(q: Queryable, atMost: number, atMs: number): Promise<boolean> {
+  const live = await q.query(
+    `SELECT FROM api_keys WHERE ${liveAt('$1')} OFFSET ${atMost - 1} LIMIT 1`,
+    [new Date(atMs)],
+  );
+  return live.length > 0;
 }
 
 /** As a part of a larger transaction that is scoped to the organization. */

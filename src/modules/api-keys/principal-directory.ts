@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { BoundedConcurrency } from '../../platform/bounded-concurrency.js';
 import type { Clock } from '../../platform/clock.js';
 import { SecretBoxError, type SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { withinTime } from '../../platform/postgres/time-limit.js';
 import type { Logger } from '../../platform/telemetry/logger.js';
 import { isUsableToken } from './api-key-token.js';
-import { BoundedConcurrency } from './bounded-concurrency.js';
 import type { Authentication } from './principal.js';
 import {
   REVOKED,

@@ -1,7 +1,8 @@
 import type { Actor } from '../../domain/subscription/actor.js';
+import { NIL_UUID } from '../../platform/uuid.js';
 
 /** The chain of the installation itself: operators' logins, the global switch. No organization has this id. */
-export const INSTALLATION_ID = '00000000-0000-0000-0000-000000000000';
+export const INSTALLATION_ID = NIL_UUID;
 
 /**
  * Everything that the trail tells of, as `<what>.<happened>`. Subscription events (`subscription.kill`, ...) are
@@ -34,6 +35,7 @@ export const AUDIT_ACTIONS = [
   'user.signed_up',
   'user.signed_in',
   'user.sign_in_failed',
+  'user.address_confirmed',
   'user.password_changed',
   'user.totp_changed',
   'user.session_revoked',

@@ -1,5 +1,5 @@
 import type { Clock } from '../../platform/clock.js';
-import { isSignedBy, type Signer } from '../../platform/crypto/signer.js';
+import type { Signer } from '../../platform/crypto/signer.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { CHAIN_START } from './audit-encoding.js';
@@ -23,10 +23,6 @@ export interface SignedHead extends ChainHead {
 /** What is signed: five lines, each with its end. */
 export function signedHeadText({ orgId, seq, hash, at }: Omit<SignedHead, 'signature'>): string {
   return ['shunt-audit-head-1', orgId, String(seq), hash, at].map((line) => `${line}\n`).join('');
-}
-
-export function isGenuineHead(publicKeyPem: string, head: SignedHead): boolean {
-  return isSignedBy(publicKeyPem, signedHeadText(head), head.signature);
 }
 
 /** In one line, for mails: `<seq>:<hash>`, as `verify-audit --head` takes it, then when it was signed, and the signature. */

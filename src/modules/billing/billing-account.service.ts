@@ -45,11 +45,11 @@ export class BillingAccountService {
   }
 
   async overview(orgId: string): Promise<BillingOverview> {
-    return this.database.tenant(orgId, async (q) => ({
+    const paid = await this.database.tenant(orgId, async (q) => ({
       standing: (await verdictWithin(q, orgId)).standing,
       subscription: await currentSubscription(q, orgId),
-      limits: await this.limits.limitsWithin(q, orgId),
     }));
+    return { ...paid, limits: await this.limits.limitsOf(orgId) };
   }
 
   /** What can be subscribed to: the recurring prices whose custom data name a plan. Rejects with a `PaddleFailure`. */

@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import { scopeToOrganization } from '../../platform/postgres/session-scope.js';
+import { isAway } from '../../platform/postgres/query-error.js';
 import { withinTime } from '../../platform/postgres/time-limit.js';
 import { safeError, type Logger } from '../../platform/telemetry/logger.js';
 import { INSTALLATION_ID } from '../audit/audit-entry.js';
@@ -26,7 +27,6 @@ import {
 } from './billing-snapshot.js';
 import { PaddleFailure, type PaddleApi, type SubscriptionPage } from './paddle-api.js';
 import type { BillingEvent } from './paddle-event.js';
-import { isPassing } from './passing-error.js';
 import type { PlanLimitService } from './plan-limit.service.js';
 
 export type BillingSource = Extract<Actor, { kind: 'billing' }>['source'];
@@ -40,11 +40,11 @@ export type Received =
   | { readonly kind: 'unchanged' };
 
 export interface Reconciled {
-  /** `interrupted`: Paddle did not answer; the next run goes on where this one stopped. */
+  /** `interrupted`: Paddle did not answer, or the run was asked to end; the next run goes on where this one stopped. */
   readonly kind: 'off' | 'done' | 'partial' | 'interrupted';
   readonly compared: number;
   readonly changed: number;
-  /** Could not be applied, for a reason that asking again does not mend; logged, and left to a person. */
+  /** Could not be applied, or not in time; logged. The next run asks again. */
   readonly failed: number;
 }
 
@@ -72,11 +72,14 @@ export class BillingService {
 
   /** Rejects with a `QueryError` where the database cannot answer in time; delivering again is then safe, and needed. */
   async receive(event: BillingEvent, source: BillingSource = 'webhook'): Promise<Received> {
-    const work = this.database.transaction(async (q) => {
+    return withinTime(this.#take(event, source), RECEIVE_MS_MAX);
+  }
+
+  async #take(event: BillingEvent, source: BillingSource): Promise<Received> {
+    const received = await this.database.transaction(async (q) => {
       await q.query(`SET LOCAL statement_timeout = ${STATEMENT_MS_MAX}`);
       return this.receiveWithin(q, event, source);
     });
-    const received = await withinTime(work, RECEIVE_MS_MAX);
     if (received.kind !== 'unchanged') {
       const { eventId, type } = event;
       this.logger.info({ eventId, type, outcome: received.kind }, 'billing event taken in');
@@ -180,23 +183,24 @@ export class BillingService {
    * Asks the API for every subscription and takes in what the snapshot does not know, as an event of its own. Goes on
    * where an interrupted run stopped; running it twice at once or again changes nothing more.
    */
-  async reconcile(): Promise<Reconciled> {
+  async reconcile(signal?: AbortSignal): Promise<Reconciled> {
     if (this.paddle === null) return { kind: 'off', compared: 0, changed: 0, failed: 0 };
-    const reconciled = await this.#comparePages(this.paddle);
+    const reconciled = await this.#comparePages(this.paddle, signal);
     this.logger.info({ ...reconciled }, 'subscriptions compared with the payment provider');
-    const unchecked = await this.limits.warnAll();
+    const unchecked = await this.limits.warnAll(signal);
     if (unchecked.length > 0) {
       this.logger.warn({ organizations: unchecked }, 'limits of plans could not be checked');
     }
     return reconciled;
   }
 
-  async #comparePages(paddle: PaddleApi): Promise<Reconciled> {
+  async #comparePages(paddle: PaddleApi, signal?: AbortSignal): Promise<Reconciled> {
     const counts = { compared: 0, changed: 0, failed: 0 };
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const found = await this.#pageAfter(paddle, await this.#cursor());
       if (found === null) return { kind: 'interrupted', ...counts };
       for (const event of found.events) {
+        if (signal?.aborted) return { kind: 'interrupted', ...counts };
         counts.compared += 1;
         const outcome = await this.#compare(event);
         if (outcome !== 'unchanged') counts[outcome] += 1;
@@ -207,13 +211,13 @@ export class BillingService {
     return { kind: 'partial', ...counts };
   }
 
-  /** One subscription that cannot be applied must not keep the others from it; a database that is away does. */
+  /** One subscription that cannot be applied, or not in time, must not keep the others from it; a database that is away does. */
   async #compare(event: BillingEvent): Promise<'changed' | 'unchanged' | 'failed'> {
     try {
-      const received = await this.receive(event, 'reconciliation');
+      const received = await this.#take(event, 'reconciliation');
       return received.kind === 'stored' ? 'changed' : 'unchanged';
     } catch (error) {
-      if (isPassing(error)) throw error;
+      if (isAway(error)) throw error;
       this.logger.error({ err: safeError(error), eventId: event.eventId }, 'not reconciled');
       return 'failed';
     }

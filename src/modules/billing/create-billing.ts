@@ -14,13 +14,16 @@ import { PlanLimitService } from './plan-limit.service.js';
 export interface BillingContext {
   readonly config: Pick<AppConfig, 'paddle'>;
   readonly database: Database;
+  /** For counting calls; the same database where there is one caller alone. */
+  readonly readings?: Database;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly auditHeads: Pick<AuditHeads, 'signedWithin'> | null;
 }
 
 /** Subscriptions and what is paid for them, wired once. */
-export function createBilling({ config, database, clock, logger, auditHeads }: BillingContext) {
+export function createBilling(context: BillingContext) {
+  const { config, database, readings = database, clock, logger, auditHeads } = context;
   const paddle: PaddleApi | null = config.paddle && new PaddleClient(config.paddle);
   const subscriptions = new SubscriptionService(
     database,
@@ -28,7 +31,7 @@ export function createBilling({ config, database, clock, logger, auditHeads }: B
     paymentStanding(config.paddle),
     auditHeads,
   );
-  const planLimits = new PlanLimitService(database, clock);
+  const planLimits = new PlanLimitService(database, readings, clock);
   return {
     subscriptions,
     planLimits,

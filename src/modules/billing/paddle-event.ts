@@ -1,5 +1,6 @@
 import { PADDLE_STATUSES, type PaddleStatus } from '../../domain/billing/standing.js';
 import type { PlanFigures } from '../../domain/billing/plan-limits.js';
+import { isUuid } from '../../platform/uuid.js';
 import { INSTALLATION_ID } from '../audit/audit-entry.js';
 import { planFigures } from './plan-figures.js';
 
@@ -49,7 +50,6 @@ const TYPE = /^[A-Za-z0-9_.-]{1,80}$/;
 const ID = /^[a-z]{1,10}_[A-Za-z0-9]{1,60}$/;
 const WORD = /^[a-z_]{1,60}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const QUANTITY_MAX = 1_000_000_000;
 
 /** Reads a webhook's body, whose signature has been checked. Null where it is no event. */
@@ -124,7 +124,7 @@ function figuresOf(item: Json): PlanFigures {
 
 function claimOf(value: unknown): string | null {
   if (value === undefined || value === null) return null;
-  return typeof value === 'string' && UUID.test(value) ? value.toLowerCase() : INSTALLATION_ID;
+  return typeof value === 'string' && isUuid(value) ? value.toLowerCase() : INSTALLATION_ID;
 }
 
 function object(value: unknown): Json {

@@ -34,11 +34,17 @@ export class PlanLimitService {
 
   constructor(
     private readonly database: Database,
+    /** For counting, which may be slow. */
+    private readonly readings: Database,
     private readonly clock: Clock,
   ) {}
 
   /** None where there is no subscription, or it has ended. */
-  async limitsWithin(q: Queryable, orgId: string): Promise<PlanLimit[]> {
+  async limitsOf(orgId: string): Promise<PlanLimit[]> {
+    return this.readings.tenant(orgId, (q) => this.#limitsWithin(q, orgId));
+  }
+
+  async #limitsWithin(q: Queryable, orgId: string): Promise<PlanLimit[]> {
     const subscription = await currentSubscription(q, orgId);
     if (subscription === null || subscription.status === 'canceled') return [];
     const { figures } = subscription;
@@ -80,12 +86,13 @@ export class PlanLimitService {
    * Tells the owners of every limit that was passed, once in a calendar month (UTC) each. Returns the organizations
    * that could not be looked at: one whose calls take too long to count must not keep the others from it.
    */
-  async warnAll(): Promise<string[]> {
+  async warnAll(signal?: AbortSignal): Promise<string[]> {
     const failed: string[] = [];
     let after: string | null = null;
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const ids = await this.#organizationsAfter(after);
       for (const id of ids) {
+        if (signal?.aborted) return failed;
         await this.warn(id).catch(() => failed.push(id));
         if (failed.length >= FAILED_MAX) return failed;
       }
@@ -106,9 +113,10 @@ export class PlanLimitService {
   }
 
   async warn(orgId: string): Promise<void> {
+    const passed = (await this.limitsOf(orgId)).filter(({ exceeded }) => exceeded);
+    if (passed.length === 0) return;
     await this.database.tenant(orgId, async (q) => {
-      const limits = await this.limitsWithin(q, orgId);
-      for (const { limit, included, used } of limits.filter(({ exceeded }) => exceeded)) {
+      for (const { limit, included, used } of passed) {
         await mailOwnersWithin(q, orgId, {
           kind: 'plan_limit_reached',
           dedupeKey: `plan_limit:${limit}:${this.#month()}`,

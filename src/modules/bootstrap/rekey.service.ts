@@ -6,13 +6,14 @@ import type { Queryable } from '../../platform/postgres/queryable.js';
 import { auditInstallationWithin } from '../audit/audit-trail.js';
 import { INSTALLATION_ID } from '../audit/audit-entry.js';
 import { resealWithin } from '../mail/outbox-rekey.js';
+import { invitationAad } from '../accounts/invitation.service.js';
 import { userTotpAad } from '../accounts/second-factor.js';
 import { hashKeyAad } from '../organizations/hash-key.js';
 import { providerKeyAad } from '../provider-keys/provider-key.service.js';
 import { operatorTotpAad } from './operator-totp.js';
 
 /** Where sealed values are kept. */
-type Place = 'providerKeys' | 'hashKeys' | 'mail' | 'users' | 'operators';
+type Place = 'providerKeys' | 'hashKeys' | 'invitations' | 'mail' | 'users' | 'operators';
 
 export interface RekeyReport {
   readonly organizations: number;
@@ -21,15 +22,12 @@ export interface RekeyReport {
   readonly alreadyCurrent: number;
   /** Values that neither key opens. The previous key must be kept until this is 0. */
   readonly unreadable: number;
-  /** Invitations under the previous key. They are not sealed anew: within a week they end by themselves. */
-  readonly invitationsEnding: number;
 }
 
 interface Tally {
   readonly resealed: Record<Place, number>;
   alreadyCurrent: number;
   unreadable: number;
-  invitationsEnding: number;
 }
 
 interface SealedRow {
@@ -59,6 +57,13 @@ const OF_ORGANIZATION: readonly Sealed[] = [
     select: 'SELECT id, provider, sealed FROM provider_keys WHERE revoked_at IS NULL FOR UPDATE',
     update: 'UPDATE provider_keys SET sealed = $1, key_id = $3 WHERE id = $2',
     aadOf: ({ provider = '' }, orgId) => providerKeyAad(orgId, provider),
+  },
+  {
+    place: 'invitations',
+    select:
+      'SELECT id, address_sealed AS sealed FROM invitations WHERE closed_at IS NULL FOR UPDATE',
+    update: 'UPDATE invitations SET address_sealed = $1 WHERE id = $2',
+    aadOf: ({ id }, orgId) => invitationAad(orgId, id),
   },
 ];
 
@@ -95,8 +100,8 @@ export class RekeyService {
     actor: Actor,
     onOrganization: (orgId: string) => void = () => undefined,
   ): Promise<RekeyReport> {
-    const none = { providerKeys: 0, hashKeys: 0, mail: 0, users: 0, operators: 0 };
-    const tally: Tally = { resealed: none, alreadyCurrent: 0, unreadable: 0, invitationsEnding: 0 };
+    const none = { providerKeys: 0, hashKeys: 0, invitations: 0, mail: 0, users: 0, operators: 0 };
+    const tally: Tally = { resealed: none, alreadyCurrent: 0, unreadable: 0 };
     let organizations = 0;
     for (let after: string | null = null; ;) {
       const page: string[] = await this.#organizationsAfter(after);
@@ -135,13 +140,6 @@ export class RekeyService {
   async #resealOrganization(q: Queryable, orgId: string, tally: Tally): Promise<void> {
     for (const sealed of OF_ORGANIZATION) await this.#resealAll(q, sealed, orgId, tally);
     await this.#resealMail(q, orgId, tally);
-    const invitations = await q.query<{ sealed: Buffer }>(
-      `SELECT address_sealed AS sealed FROM invitations
-        WHERE closed_at IS NULL AND expires_at > $1`,
-      [new Date(this.clock.nowMs())],
-    );
-    const ending = invitations.filter(({ sealed }) => !this.secretBox.isCurrent(sealed));
-    tally.invitationsEnding += ending.length;
   }
 
   async #resealMail(q: Queryable, orgId: string, tally: Tally): Promise<void> {

@@ -4,7 +4,7 @@ import { hash, type KeyObject } from 'node:crypto';
 const HASH_CHARS = 22;
 
 /** What is hashed; keeps hashes of one purpose from matching those of another. */
-export type HashPurpose = 'session' | 'class' | 'control';
+export type HashPurpose = 'session' | 'class' | 'control' | 'prefix';
 
 /** The keys in the form that is hashed, for as long as their principals are in memory. */
 const prefixes = new WeakMap<KeyObject, string>();

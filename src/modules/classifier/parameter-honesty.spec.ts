@@ -217,7 +217,7 @@ function against(
   provider: Provider,
   asked: Provider = provider,
 ): readonly Ineligibility[] {
-  const circumstances = { provider: asked, promptTokensMax: 1_000, sessionRoute: null };
+  const circumstances = { provider: asked, promptTokensMax: 1_000, answeredBy: null };
   const candidate = { provider, model: 'candidate', capabilities };
   return ineligibilities(facts, ABLE, candidate, ANY, circumstances);
 }
@@ -308,6 +308,10 @@ describe('a call keeps its model where something in it is not known', () => {
     ['an option of streams', 'openai_chat', { stream_options: { x: true } }],
     ['a parameter', 'openai_responses', { new_thing: true }],
     ['an item', 'openai_responses', { input: [{ type: 'computer_call' }] }],
+    ['an untyped item', 'openai_responses', { input: [{ status: 'completed' }] }],
+    ['an untyped item', 'openai_responses', { input: [{ id: 'i', role: 'user' }] }],
+    ['an untyped item', 'openai_responses', { input: [{ id: 'i', encrypted_content: 'x' }] }],
+    ['a message’s role', 'openai_responses', { input: [{ role: 'critic', content: 'q' }] }],
     ['a kind of content', 'openai_responses', { input: [{ content: [{ type: 'hologram' }] }] }],
     ['an option of reasoning', 'openai_responses', { reasoning: { summary: 'auto' } }],
     ['an option of text', 'openai_responses', { text: { x: 1 } }],
@@ -356,6 +360,8 @@ describe('state that another model made', () => {
     ['encrypted reasoning', 'openai_responses', { input: [{ type: 'reasoning' }] }],
     ['compacted context', 'openai_responses', { input: [{ type: 'compaction' }] }],
     ['item', 'openai_responses', { input: [{ type: 'item_reference', id: 'i' }] }],
+    ['untyped item', 'openai_responses', { input: [{ id: 'i' }, { role: 'user', content: 'q' }] }],
+    ['null-typed item', 'openai_responses', { input: [{ type: null, id: 'i' }] }],
     ['file', 'openai_responses', { input: [{ content: [{ type: 'input_file', file_id: 'f' }] }] }],
     ['container', 'openai_responses', { tools: [{ type: 'code_interpreter', container: 'c' }] }],
     ['audio answer', 'openai_chat', { messages: [{ role: 'assistant', audio: { id: 'a' } }] }],

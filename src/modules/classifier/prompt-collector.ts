@@ -10,14 +10,21 @@ import {
   type ReasoningEffort,
   type StatePin,
 } from '../../domain/classification/prompt-facts.js';
-import { isListed } from '../../domain/routing/parameters.js';
-import { isObject, isSet, listOf, objectOf, textOf, type JsonObject } from './json-shapes.js';
+import { isListed, PARAMETERS } from '../../domain/routing/parameters.js';
+import {
+  isObject,
+  isSet,
+  LEFT_OUT,
+  listOf,
+  objectOf,
+  textOf,
+  type JsonObject,
+  type Shapes,
+} from './json-shapes.js';
 import { textMarks } from './text-marks.js';
 
-/** Of a longer list the first and the last half of this many are visited, and the facts are marked incomplete. */
-export const ELEMENTS_MAX = 64;
-/** Parts of messages visited in one call. */
-const PARTS_MAX = 512;
+/** Messages, parts of them, tools and calls visited in one call; beyond them the facts are marked incomplete. */
+export const ELEMENTS_MAX = 32_768;
 /** Looked at from either end of a text. */
 export const SAMPLE_CHARS = 256;
 const TOOLS_OUTLINED_MAX = 32;
@@ -45,7 +52,7 @@ export class PromptCollector {
   responseFormat = '';
   readonly #pins = new Set<StatePin>();
   readonly #parameters = new Set<string>();
-  #parts = 0;
+  #elements = 0;
   #role: Role = 'user';
   #system: BoundedText = NO_TEXT;
   #firstUser: BoundedText | null = null;
@@ -56,12 +63,13 @@ export class PromptCollector {
     this.facts = { ...NO_FACTS, kind, format, complete: true };
   }
 
-  /** The elements that may be visited. Exactly as many as the bound may already be an excerpt of more. */
+  /** The elements that may be visited. */
   visit(value: unknown): readonly unknown[] {
     const list = listOf(value);
-    if (list.length >= ELEMENTS_MAX) this.facts.complete = false;
-    if (list.length <= ELEMENTS_MAX) return list;
-    return [...list.slice(0, ELEMENTS_MAX / 2), ...list.slice(-ELEMENTS_MAX / 2)];
+    const left = ELEMENTS_MAX - this.#elements;
+    this.#elements += list.length;
+    if (list.length > left || list.includes(LEFT_OUT)) this.facts.complete = false;
+    return list.length > left ? list.slice(0, Math.max(left, 0)) : list;
   }
 
   message(role: Role): void {
@@ -77,13 +85,6 @@ export class PromptCollector {
   /** Whose words follow, within the same message. */
   speaker(role: Role): void {
     this.#role = role;
-  }
-
-  /** Counts a part; false once there are too many. */
-  part(): boolean {
-    this.#parts += 1;
-    if (this.#parts > PARTS_MAX) this.facts.complete = false;
-    return this.#parts <= PARTS_MAX;
   }
 
   text(value: unknown): void {
@@ -103,12 +104,27 @@ export class PromptCollector {
     if (value !== undefined && value !== null && value !== '') this.#pins.add(pin);
   }
 
-  /** Notes what is set, under its name in the table of the format; a name that is not there is never kept. */
-  parameters(names: Iterable<string>): void {
-    for (const name of names) {
-      if (isListed(this.facts.format, name)) this.#parameters.add(name);
-      else this.facts.unlisted = true;
+  /**
+   * Notes what is set, under its name in the table of the format; a name that is not there is never kept. A value of
+   * another type than the parameter's counts as unlisted: what it is taken for is up to each model's provider.
+   */
+  parameters(set: JsonObject, known: Shapes): void {
+    const table = PARAMETERS[this.facts.format];
+    this.#noteGap(set);
+    for (const name in set) {
+      const value = set[name];
+      if (!isSet(value)) continue;
+      this.parameter(name);
+      // What no other model takes needs no type.
+      const isTaken = known.get(name)?.(value) ?? table[name]?.within === 'never';
+      if (!isTaken) this.unlisted();
     }
+  }
+
+  /** Notes one by a name of the table that may not be its own: something within a message or a tool. */
+  parameter(name: string): void {
+    if (isListed(this.facts.format, name)) this.#parameters.add(name);
+    else this.unlisted();
   }
 
   /** Something was met of which nobody knows what another model makes of it. */
@@ -116,12 +132,23 @@ export class PromptCollector {
     this.facts.unlisted = true;
   }
 
-  /** Whatever is set beside the known members counts as unlisted. */
-  members(object: JsonObject, known: ReadonlySet<string>): void {
-    if (this.facts.unlisted) return;
+  /** Whatever is set beside the known members, or is not of their types, counts as unlisted. */
+  members(value: unknown, known: Shapes): JsonObject {
+    const object = objectOf(value);
+    if (isSet(value) && !isObject(value)) this.unlisted();
+    this.#noteGap(object);
+    if (this.facts.unlisted) return object;
     for (const name in object) {
-      if (!known.has(name) && isSet(object[name])) this.facts.unlisted = true;
+      const member = object[name];
+      if (isSet(member) && known.get(name)?.(member) !== true) this.unlisted();
     }
+    return object;
+  }
+
+  /** As `members`, for an element of a list, which is always set. */
+  element(value: unknown, known: Shapes): JsonObject {
+    if (!isObject(value)) this.unlisted();
+    return this.members(value, known);
   }
 
   effort(value: unknown): void {
@@ -159,6 +186,10 @@ export class PromptCollector {
       tools: this.tools,
       responseFormat: this.responseFormat,
     };
+  }
+
+  #noteGap(object: JsonObject): void {
+    if (object[LEFT_OUT] !== undefined) this.facts.complete = false;
   }
 
   /** Several system texts count as one: the head of the first, the tail of the last. */

@@ -1,18 +1,85 @@
 import type { ThinkingMode } from '../../domain/classification/prompt-facts.js';
-import { countOf, isSet, namesSet, objectOf, textOf, type JsonObject } from './json-shapes.js';
+import {
+  countOf,
+  isCount,
+  isFlag,
+  isList,
+  isNumber,
+  isObject,
+  isObjectOrList,
+  isSet,
+  isText,
+  isTextOrList,
+  isTextOrObject,
+  isTexts,
+  shapes,
+  textOf,
+  type JsonObject,
+} from './json-shapes.js';
 import type { PromptCollector } from './prompt-collector.js';
 import { roleOf } from './read-openai-chat.js';
 
-const MESSAGE = new Set(['role', 'content']);
-const BLOCK = new Set([
-  ...['type', 'text', 'cache_control', 'citations', 'source', 'title', 'context', 'file_id'],
-  ...['thinking', 'signature', 'data', 'id', 'name', 'input', 'tool_use_id', 'content', 'is_error'],
-]);
-const SOURCE = new Set(['type', 'media_type', 'data', 'url', 'content', 'file_id']);
-const TOOL = new Set(['type', 'name', 'description', 'input_schema', 'cache_control', 'strict']);
-const TOOL_CHOICE = new Set(['type', 'name', 'disable_parallel_tool_use']);
-const THINKING = new Set(['type', 'budget_tokens', 'display']);
-const OUTPUT_CONFIG = new Set(['effort', 'format']);
+const BODY = shapes({
+  model: isText,
+  messages: isList,
+  system: isTextOrList,
+  stream: isFlag,
+  metadata: isObject,
+  cache_control: isObject,
+  max_tokens: isCount,
+  stop_sequences: isTexts,
+  temperature: isNumber,
+  top_p: isNumber,
+  top_k: isCount,
+  thinking: isObject,
+  output_config: isObject,
+  output_format: isObject,
+  tools: isList,
+  tool_choice: isObject,
+  container: isTextOrObject,
+  fallback_credit_token: isText,
+  thread: isTextOrObject,
+});
+const MESSAGE = shapes({ role: isText, content: isTextOrList });
+const BLOCK = shapes({
+  type: isText,
+  text: isText,
+  cache_control: isObject,
+  citations: isObjectOrList,
+  source: isObject,
+  title: isText,
+  context: isText,
+  file_id: isText,
+  thinking: isText,
+  signature: isText,
+  data: isText,
+  id: isText,
+  name: isText,
+  input: isObject,
+  tool_use_id: isText,
+  content: isTextOrList,
+  is_error: isFlag,
+});
+const SOURCE = shapes({
+  type: isText,
+  media_type: isText,
+  data: isText,
+  url: isText,
+  content: isTextOrList,
+  file_id: isText,
+});
+const TOOL = shapes({
+  type: isText,
+  name: isText,
+  description: isText,
+  input_schema: isObject,
+  cache_control: isObject,
+  strict: isFlag,
+});
+const TOOL_CHOICE = shapes({ type: isText, name: isText, disable_parallel_tool_use: isFlag });
+const THINKING = shapes({ type: isText, budget_tokens: isCount, display: isText });
+const OUTPUT_CONFIG = shapes({ effort: isText, format: isObject });
+const FORMAT = shapes({ type: isText, name: isText, schema: isObject });
 
 /** Results of tools hold parts, which hold no further results. */
 const NESTING_MAX = 2;
@@ -22,26 +89,23 @@ export function readAnthropicMessages(body: JsonObject, into: PromptCollector): 
   into.message('system');
   readContent(body['system'], into, 0);
   for (const item of into.visit(body['messages'])) {
-    const message = objectOf(item);
+    const message = into.element(item, MESSAGE);
     into.message(roleOf(message['role']));
-    into.members(message, MESSAGE);
     if (message['role'] !== 'user' && message['role'] !== 'assistant') into.unlisted();
     readContent(message['content'], into, 0);
   }
   for (const item of into.visit(body['tools'])) {
-    const tool = objectOf(item);
+    const tool = into.element(item, TOOL);
     into.tool(tool['name'] ?? tool['type'], tool['input_schema']);
-    into.members(tool, TOOL);
-    if (isSet(tool['type']) && tool['type'] !== 'custom') into.parameters(['built_in_tools']);
+    if (isSet(tool['type']) && tool['type'] !== 'custom') into.parameter('built_in_tools');
   }
   readParameters(body, into);
 }
 
 function readParameters(body: JsonObject, into: PromptCollector): void {
   const { facts } = into;
-  into.parameters(namesSet(body));
-  const toolChoice = objectOf(body['tool_choice']);
-  into.members(toolChoice, TOOL_CHOICE);
+  into.parameters(body, BODY);
+  const toolChoice = into.members(body['tool_choice'], TOOL_CHOICE);
   facts.parallelToolsSet = isSet(toolChoice['disable_parallel_tool_use']);
   const choice = textOf(toolChoice['type']);
   facts.toolChoiceForced = choice === 'any' || choice === 'tool';
@@ -49,28 +113,27 @@ function readParameters(body: JsonObject, into: PromptCollector): void {
   facts.samplingSet = ['temperature', 'top_p', 'top_k'].some((name) => isSet(body[name]));
   facts.stopSet = isSet(body['stop_sequences']);
   facts.streaming = body['stream'] === true;
-  readThinking(objectOf(body['thinking']), into);
-  const output = objectOf(body['output_config']);
-  into.members(output, OUTPUT_CONFIG);
+  if (isSet(body['thinking'])) {
+    facts.thinking = thinkingOf(into.members(body['thinking'], THINKING)['type']);
+  }
+  const output = into.members(body['output_config'], OUTPUT_CONFIG);
   into.effort(output['effort']);
-  const format = objectOf(output['format'] ?? body['output_format']);
-  if (format['type'] === 'json_schema') into.format('json_schema', '', format['schema']);
-  else if (isSet(format['type'])) into.unlisted();
+  readFormat(output['format'], into);
+  readFormat(body['output_format'], into);
   into.pinIf(body['container'], 'container');
   into.pinIf(body['fallback_credit_token'], 'continuation');
   into.pinIf(body['thread'], 'conversation');
 }
 
-function readThinking(thinking: JsonObject, into: PromptCollector): void {
-  into.members(thinking, THINKING);
-  into.facts.thinking = thinkingOf(thinking['type']);
+function readFormat(value: unknown, into: PromptCollector): void {
+  if (!isSet(value)) return;
+  const format = into.members(value, FORMAT);
+  if (format['type'] === 'json_schema') into.format('json_schema', '', format['schema']);
+  else into.unlisted();
 }
 
 function thinkingOf(type: unknown): ThinkingMode {
   switch (type) {
-    case undefined:
-    case null:
-      return 'unset';
     case 'enabled':
       return 'budget';
     case 'disabled':
@@ -88,17 +151,13 @@ function readContent(content: unknown, into: PromptCollector, depth: number): vo
     return;
   }
   for (const item of into.visit(content)) {
-    if (!into.part()) return;
-    readBlock(objectOf(item), into, depth);
+    readBlock(into.element(item, BLOCK), into, depth);
   }
 }
 
 function readBlock(block: JsonObject, into: PromptCollector, depth: number): void {
   const { facts } = into;
-  const source = objectOf(block['source']);
-  if (source['type'] === 'file') into.pin('file');
-  into.members(block, BLOCK);
-  into.members(source, SOURCE);
+  if (into.members(block['source'], SOURCE)['type'] === 'file') into.pin('file');
   switch (block['type']) {
     case 'text':
       into.text(block['text']);

@@ -1,55 +1,115 @@
-import { countOf, isSet, namesSet, objectOf, textOf, type JsonObject } from './json-shapes.js';
+import {
+  countOf,
+  isCount,
+  isFlag,
+  isList,
+  isNumber,
+  isObject,
+  isSet,
+  isText,
+  isTextOrList,
+  isTextOrObject,
+  isTextOrTexts,
+  objectOf,
+  shapes,
+  textOf,
+  type JsonObject,
+} from './json-shapes.js';
 import type { PromptCollector, Role } from './prompt-collector.js';
 
-const MESSAGE = new Set([
-  ...['role', 'content', 'name', 'refusal', 'audio', 'tool_calls', 'tool_call_id'],
-]);
+const BODY = shapes({
+  model: isText,
+  messages: isList,
+  stream: isFlag,
+  stream_options: isObject,
+  max_completion_tokens: isCount,
+  max_tokens: isCount,
+  temperature: isNumber,
+  top_p: isNumber,
+  presence_penalty: isNumber,
+  frequency_penalty: isNumber,
+  stop: isTextOrTexts,
+  n: isCount,
+  logprobs: isFlag,
+  top_logprobs: isCount,
+  tools: isList,
+  tool_choice: isTextOrObject,
+  parallel_tool_calls: isFlag,
+  response_format: isObject,
+  reasoning_effort: isText,
+  verbosity: isText,
+  prediction: isObject,
+  store: isFlag,
+  metadata: isObject,
+  user: isText,
+  safety_identifier: isText,
+  prompt_cache_key: isText,
+});
+const MESSAGE = shapes({
+  role: isText,
+  content: isTextOrList,
+  name: isText,
+  refusal: isText,
+  audio: isObject,
+  tool_calls: isList,
+  tool_call_id: isText,
+});
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool']);
-const PART = new Set(['type', 'text', 'image_url', 'input_audio', 'file', 'refusal']);
-const TOOL = new Set(['type', 'function', 'custom']);
-const FUNCTION = new Set(['name', 'description', 'parameters', 'strict']);
-const TOOL_CALL = new Set(['id', 'type', 'function', 'index']);
-const RESPONSE_FORMAT = new Set(['type', 'json_schema']);
-const STREAM_OPTIONS = new Set(['include_usage', 'include_obfuscation']);
+const PART = shapes({
+  type: isText,
+  text: isText,
+  image_url: isObject,
+  input_audio: isObject,
+  file: isObject,
+  refusal: isText,
+});
+const TOOL = shapes({ type: isText, function: isObject, custom: isObject });
+const FUNCTION = shapes({
+  name: isText,
+  description: isText,
+  parameters: isObject,
+  strict: isFlag,
+});
+const TOOL_CALL = shapes({ id: isText, type: isText, function: isObject, index: isCount });
+const RESPONSE_FORMAT = shapes({ type: isText, json_schema: isObject });
+const JSON_SCHEMA = shapes({
+  name: isText,
+  description: isText,
+  schema: isObject,
+  strict: isFlag,
+});
+const STREAM_OPTIONS = shapes({ include_usage: isFlag, include_obfuscation: isFlag });
 
 /** The body of chat completions, as OpenAI and Groq take it. */
 export function readOpenAiChat(body: JsonObject, into: PromptCollector): void {
-  for (const item of into.visit(body['messages'])) {
-    const message = objectOf(item);
-    readMessage(message, into);
-  }
+  for (const item of into.visit(body['messages'])) readMessage(into.element(item, MESSAGE), into);
   for (const item of into.visit(body['tools'])) {
-    const tool = objectOf(item);
-    const definition = objectOf(tool['function'] ?? tool['custom']);
-    into.members(tool, TOOL);
-    into.members(definition, FUNCTION);
-    if (isSet(definition['strict'])) into.parameters(['strict_tools']);
-    if (tool['type'] !== 'function') into.parameters(['built_in_tools']);
+    const tool = into.element(item, TOOL);
+    const definition = into.members(tool['function'] ?? tool['custom'], FUNCTION);
+    if (isSet(definition['strict'])) into.parameter('strict_tools');
+    if (tool['type'] !== 'function') into.parameter('built_in_tools');
     into.tool(definition['name'], definition['parameters']);
   }
   readChatParameters(body, into);
-  readResponseFormat(objectOf(body['response_format']), into);
+  readResponseFormat(body['response_format'], into);
 }
 
 function readMessage(message: JsonObject, into: PromptCollector): void {
   const { role } = message;
   into.message(roleOf(role));
-  into.members(message, MESSAGE);
   if (!ROLES.has(textOf(role))) into.unlisted();
-  if (role === 'developer') into.parameters(['developer_role']);
-  if (isSet(message['name'])) into.parameters(['message_name']);
+  if (role === 'developer') into.parameter('developer_role');
+  if (isSet(message['name'])) into.parameter('message_name');
   readContent(message['content'], into);
-  for (const call of into.visit(message['tool_calls'])) {
-    // Google's endpoint of this format puts its signatures beside these.
-    into.members(objectOf(call), TOOL_CALL);
-  }
+  // Google's endpoint of this format puts its signatures beside these.
+  for (const call of into.visit(message['tool_calls'])) into.element(call, TOOL_CALL);
   if (isSet(message['audio'])) into.pin('item_reference');
 }
 
 function readChatParameters(body: JsonObject, into: PromptCollector): void {
   const { facts } = into;
-  into.parameters(namesSet(body));
-  into.members(objectOf(body['stream_options']), STREAM_OPTIONS);
+  into.parameters(body, BODY);
+  into.members(body['stream_options'], STREAM_OPTIONS);
   facts.parallelToolsSet = isSet(body['parallel_tool_calls']);
   const choice = body['tool_choice'];
   facts.toolChoiceForced = isSet(choice) && choice !== 'auto' && choice !== 'none';
@@ -75,15 +135,22 @@ export function isPlainChoice(choice: unknown): boolean {
   return objectOf(choice)['type'] === 'function';
 }
 
-function readResponseFormat(format: JsonObject, into: PromptCollector): void {
-  into.members(format, RESPONSE_FORMAT);
-  if (!['undefined', 'text', 'json_object', 'json_schema'].includes(String(format['type']))) {
-    into.unlisted();
+function readResponseFormat(value: unknown, into: PromptCollector): void {
+  const format = into.members(value, RESPONSE_FORMAT);
+  switch (isSet(value) ? format['type'] : 'text') {
+    case 'text':
+      break;
+    case 'json_object':
+      into.format('json_mode', '', null);
+      break;
+    case 'json_schema': {
+      const definition = into.members(format['json_schema'], JSON_SCHEMA);
+      into.format('json_schema', definition['name'], definition['schema']);
+      break;
+    }
+    default:
+      into.unlisted();
   }
-  if (format['type'] === 'json_object') into.format('json_mode', '', null);
-  if (format['type'] !== 'json_schema') return;
-  const definition = objectOf(format['json_schema']);
-  into.format('json_schema', definition['name'], definition['schema']);
 }
 
 function readContent(content: unknown, into: PromptCollector): void {
@@ -92,9 +159,7 @@ function readContent(content: unknown, into: PromptCollector): void {
     return;
   }
   for (const item of into.visit(content)) {
-    if (!into.part()) return;
-    const part = objectOf(item);
-    into.members(part, PART);
+    const part = into.element(item, PART);
     switch (part['type']) {
       case 'text':
         into.text(part['text']);

@@ -2,6 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PromptFacts } from '../../domain/classification/prompt-facts.js';
 import type { WireFormat } from '../providers/wire-format.js';
+import { LEFT_OUT } from './json-shapes.js';
+import { ELEMENTS_MAX } from './prompt-collector.js';
 import { readPrompt } from './read-prompt.js';
 
 const FORMATS: readonly WireFormat[] = [
@@ -208,12 +210,38 @@ describe('readPrompt', () => {
     expect(readPrompt('openai_chat', null)).toBeNull();
   });
 
-  it('says that it did not see everything of a long conversation, and still sees both ends', () => {
-    const messages = Array.from({ length: 500 }, (_, at) => ({ role: 'user', content: `m${at}` }));
+  it('reads every message of a long conversation', () => {
+    const messages = Array.from({ length: 5_000 }, (_, at) => ({
+      role: 'user',
+      content: `m${at}`,
+    }));
     const reading = readPrompt('openai_chat', { messages });
-    expect(reading?.facts).toMatchObject({ complete: false, messageCount: 64 });
+    expect(reading?.facts).toMatchObject({ complete: true, messageCount: 5_000 });
     expect(reading?.firstUserMessage.head).toBe('m0');
-    expect(reading?.lastUserMessage.head).toBe('m499');
+    expect(reading?.lastUserMessage.head).toBe('m4999');
+  });
+
+  it('reads no more than its bound, and says so', () => {
+    const content = Array.from({ length: 5_000 }, () => ({ type: 'text', text: 'x' }));
+    const messages = Array.from({ length: 100 }, () => ({ role: 'user', content }));
+    const reading = readPrompt('openai_chat', { messages });
+    expect(reading?.facts.complete).toBe(false);
+    expect(reading?.facts.totalChars).toBe(ELEMENTS_MAX - messages.length);
+  });
+
+  it.each(['messages', 'content'])('says that a view left something out of its %s', (list) => {
+    const message = { role: 'user', content: [{ type: 'text', text: 'x' }] };
+    const messages =
+      list === 'messages'
+        ? [message, LEFT_OUT, message]
+        : [message, { role: 'user', content: [LEFT_OUT] }];
+    expect(factsOf('openai_chat', { messages }).complete).toBe(false);
+    const cutShort = { complete: false, unlisted: true };
+    const inside = { messages: [{ ...message, [LEFT_OUT]: true }] };
+    expect(factsOf('openai_chat', inside)).toMatchObject(cutShort);
+    expect(factsOf('openai_chat', { messages: [message], [LEFT_OUT]: true })).toMatchObject(
+      cutShort,
+    );
   });
 
   it('takes the stated length of a clipped text', () => {

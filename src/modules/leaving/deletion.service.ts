@@ -26,9 +26,8 @@ export interface Erasure {
 const ORGANIZATIONS_PER_RUN = 1_000;
 /** What is not reached is left to the next run, which begins an hour after this one. */
 const RUN_MS_MAX = 50 * 60_000;
-/** Replicas follow some of these rows, by a counter that a transaction holds while it commits. */
-const ROWS_PER_BATCH = 100;
-const RECORDS_PER_BATCH = 2_000;
+/** Rows of a batch. Replicas follow some of the first kind, by a counter that a transaction holds while it commits. */
+const AT_ONCE = { erase_organization_rows: 100, erase_organization_records: 2_000 } as const;
 /** An organization with more is finished by later runs. */
 const BATCHES_PER_RUN = 500;
 const JOB = { kind: 'job', name: 'erasure' } as const satisfies Actor;
@@ -102,7 +101,7 @@ export class DeletionService {
   }
 
   /** Erases what is due, and rows that came in late. It can be ended anywhere: the next run goes on. */
-  async eraseDue(): Promise<Erasure> {
+  async eraseDue(signal?: AbortSignal): Promise<Erasure> {
     const untilMs = this.clock.nowMs() + RUN_MS_MAX;
     const due = await this.database.query<{ id: string }>(
       'SELECT organizations_to_erase($1) AS id',
@@ -110,13 +109,13 @@ export class DeletionService {
     );
     let [organizations, records, stillPaid, failed] = [0, 0, 0, 0];
     for (const { id } of due) {
-      if (this.clock.nowMs() >= untilMs) break;
+      if (signal?.aborted || this.clock.nowMs() >= untilMs) break;
       try {
         const begun = await this.#erase(id);
         if (begun === 'erased') organizations += 1;
         if (begun === 'still_paid') stillPaid += 1;
-        await this.#inBatches(id, 'erase_organization_rows', ROWS_PER_BATCH);
-        records += await this.#inBatches(id, 'erase_organization_records', RECORDS_PER_BATCH);
+        await this.#inBatches(id, 'erase_organization_rows', signal);
+        records += await this.#inBatches(id, 'erase_organization_records', signal);
       } catch (error) {
         if (isAway(error)) throw error;
         // One organization that cannot be erased must not keep the others.
@@ -153,13 +152,14 @@ export class DeletionService {
 
   async #inBatches(
     orgId: string,
-    erase: 'erase_organization_rows' | 'erase_organization_records',
-    atMost: number,
+    erase: keyof typeof AT_ONCE,
+    signal?: AbortSignal,
   ): Promise<number> {
     let total = 0;
     for (let batch = 0; batch < BATCHES_PER_RUN; batch += 1) {
+      if (signal?.aborted) break;
       const [row] = await this.database.tenant(orgId, (q) =>
-        q.query<{ erased: number }>(`SELECT ${erase}($1, $2) AS erased`, [orgId, atMost]),
+        q.query<{ erased: number }>(`SELECT ${erase}($1, $2) AS erased`, [orgId, AT_ONCE[erase]]),
       );
       const erased = row?.erased ?? 0;
       total += erased;

@@ -77,9 +77,11 @@ export class OrganizationExport {
         yield emit(rows.map((row) => `{"table":${JSON.stringify(table.name)},"row":${row}}`));
       }
     }
-    const people = await this.#people(orgId);
-    counts['users'] = people.length;
-    if (people.length > 0) yield emit(people.map((row) => `{"table":"users","row":${row}}`));
+    counts['users'] = 0;
+    for await (const people of this.#people(orgId)) {
+      counts['users'] += people.length;
+      yield emit(people.map((row) => `{"table":"users","row":${row}}`));
+    }
     const sha256 = digest.digest('hex');
     const head = await this.heads.signed(orgId);
     yield `${JSON.stringify({ end: true, rows: counts, sha256, audit_head: head, public_key: this.heads.publicKey })}\n`;
@@ -113,14 +115,23 @@ export class OrganizationExport {
   }
 
   /** The organization's people: a user row is not the organization's alone, its address and role here are. */
-  async #people(orgId: string): Promise<string[]> {
-    const rows = await this.database.tenant(orgId, (q) =>
-      q.query<{ row: string }>(
-        `SELECT jsonb_build_object('id', u.id, 'email', u.email, 'role', m.role)::text AS row
-           FROM memberships m JOIN users u ON u.id = m.user_id ORDER BY m.created_at LIMIT 10000`,
-      ),
-    );
-    return rows.map(({ row }) => row);
+  async *#people(orgId: string): AsyncGenerator<string[]> {
+    let after: string | null = null;
+    for (;;) {
+      const from: string | null = after;
+      const page: { row: string; id: string }[] = await this.database.tenant(orgId, (q) =>
+        q.query(
+          `SELECT u.id, jsonb_build_object('id', u.id, 'email', u.email, 'role', m.role)::text AS row
+             FROM memberships m JOIN users u ON u.id = m.user_id
+            WHERE m.org_id = $1 AND ($2::uuid IS NULL OR m.user_id > $2)
+            ORDER BY m.user_id LIMIT ${PAGE}`,
+          [orgId, from],
+        ),
+      );
+      if (page.length > 0) yield page.map(({ row }) => row);
+      if (page.length < PAGE) return;
+      after = page.at(-1)!.id;
+    }
   }
 }
 

@@ -24,6 +24,7 @@ export const MAIL_TRAITS: Readonly<Record<MailKind, MailTrait>> = {
   reminder_after_end: REMINDER,
   password_reset: { ...PERSONAL, tokenPath: '/reset-password' },
   password_changed: PERSONAL,
+  address_confirmation: { ...PERSONAL, tokenPath: '/confirm-address' },
   invitation: { ...PERSONAL, tokenPath: '/invitation' },
   email_taken: PERSONAL,
   deletion_requested: NEWS,

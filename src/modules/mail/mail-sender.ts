@@ -30,6 +30,8 @@ export interface MailSenderContext {
 export type SendReport = Readonly<Record<MailEnd | 'deferred', number>>;
 
 const ORGANIZATIONS_PER_RUN_MAX = 200;
+/** No delivery is begun later in a run. */
+export const RUN_MS_MAX = 2 * 60_000;
 const MAILS_PER_RUN_MAX = 500;
 const MAILS_PER_ORGANIZATION_MAX = 50;
 const SESSIONS_MAX = 4;
@@ -50,6 +52,8 @@ interface Run {
   readonly office: MailOffice;
   readonly organizations: string[];
   readonly counts: Record<MailEnd | 'deferred', number>;
+  readonly untilMs: number;
+  readonly signal: AbortSignal | undefined;
   taken: number;
 }
 
@@ -80,18 +84,22 @@ export class MailSender {
     return this.context.office !== null;
   }
 
-  /** One bounded run; a call during a run gets that run. Rejects where the database does not answer. */
-  async sendDue(): Promise<SendReport> {
-    this.#running ??= this.#run().finally(() => {
+  /**
+   * One bounded run, which begins no delivery after the signal; a call during a run gets that run. Rejects where the
+   * database does not answer.
+   */
+  async sendDue(signal?: AbortSignal): Promise<SendReport> {
+    this.#running ??= this.#run(signal).finally(() => {
       this.#running = null;
     });
     return this.#running;
   }
 
   /** Deletes what ended 30 days ago, in bounded batches. Returns how many rows. */
-  async sweep(): Promise<number> {
+  async sweep(signal?: AbortSignal): Promise<number> {
     let deleted = 0;
-    for (let batch = 0; batch < SWEEP_BATCHES_MAX && !this.#closing; batch += 1) {
+    for (let batch = 0; batch < SWEEP_BATCHES_MAX; batch += 1) {
+      if (this.#closing || signal?.aborted) break;
       const [row] = await this.context.database.query<{ gone: number }>(
         'SELECT delete_finished_mail($1, $2) AS gone',
         [new Date(this.context.clock.nowMs()), SWEEP_BATCH],
@@ -121,7 +129,7 @@ export class MailSender {
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
   }
 
-  async #run(): Promise<SendReport> {
+  async #run(signal?: AbortSignal): Promise<SendReport> {
     const counts = {
       sent: 0,
       failed: 0,
@@ -133,8 +141,11 @@ export class MailSender {
     const { office, clock } = this.context;
     if (office !== null && !this.#closing) {
       await this.#saveUnsaved();
-      if (clock.nowMs() >= this.#awayUntilMs) {
-        const run = { office, organizations: await this.#organizationsWithDue(), counts, taken: 0 };
+      const nowMs = clock.nowMs();
+      if (nowMs >= this.#awayUntilMs) {
+        const organizations = await this.#organizationsWithDue();
+        const untilMs = nowMs + RUN_MS_MAX;
+        const run = { office, organizations, counts, untilMs, signal, taken: 0 };
         const workers = Array.from({ length: SESSIONS_MAX }, () => this.#work(run));
         const ends = await Promise.allSettled(workers);
         await this.#saveUnsaved();
@@ -172,8 +183,9 @@ export class MailSender {
   }
 
   #mayGoOn(run: Run): boolean {
-    const awayNow = this.context.clock.nowMs() < this.#awayUntilMs;
-    return !this.#closing && !awayNow && run.taken < MAILS_PER_RUN_MAX;
+    const nowMs = this.context.clock.nowMs();
+    if (this.#closing || run.signal?.aborted) return false;
+    return nowMs >= this.#awayUntilMs && nowMs < run.untilMs && run.taken < MAILS_PER_RUN_MAX;
   }
 
   /** True where the organization has something to send. */

@@ -1,18 +1,12 @@
 import type { Actor } from '../../domain/subscription/actor.js';
 import type { Clock } from '../../platform/clock.js';
-import { SecretBoxError, type SecretBox } from '../../platform/crypto/secret-box.js';
+import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { AuditAction } from '../audit/audit-entry.js';
 import { auditWithin } from '../audit/audit-trail.js';
 import { MAIL_TRAITS } from './mail-kinds.js';
 import { tokenLink } from './mail-links.js';
-import {
-  MAIL_KINDS,
-  MAIL_WAIT_MS_MAX,
-  outboxAad,
-  type MailKind,
-  type SealedMailPart,
-} from './outbox.js';
+import { MAIL_KINDS, MAIL_WAIT_MS_MAX, openSealedPart, type MailKind } from './outbox.js';
 import type { MailState } from './outbox.store.js';
 
 /** A row as operators see it: never its address, its token or its figures. */
@@ -147,7 +141,7 @@ export class OutboxService {
    * account, so it is given only together with its entry in the trail.
    */
   async openLink(orgId: string, id: string, actor: Actor): Promise<OpenedLink> {
-    const { database, mailIsOn, publicUrl, clock } = this.context;
+    const { database, secretBox, mailIsOn, publicUrl, clock } = this.context;
     if (mailIsOn) return { kind: 'mail_is_on' };
     return database.tenant(orgId, async (q) => {
       const [row] = await q.query<{
@@ -160,7 +154,8 @@ export class OutboxService {
         [orgId, id, new Date(clock.nowMs())],
       );
       if (!row) return { kind: 'not_found' };
-      const token = row.sealed === null ? undefined : this.#open(id, row.sealed)?.token;
+      const token =
+        row.sealed === null ? undefined : openSealedPart(secretBox, id, row.sealed)?.token;
       const link = token === undefined ? null : tokenLink(publicUrl, row.kind, token);
       if (link === null) return { kind: 'no_link' };
       await auditWithin(q, orgId, {
@@ -172,15 +167,5 @@ export class OutboxService {
       });
       return { kind: 'link', path: link.path, url: link.url };
     });
-  }
-
-  #open(id: string, sealed: Buffer): SealedMailPart | null {
-    try {
-      const text = this.context.secretBox.open(sealed, outboxAad(id)).toString();
-      return JSON.parse(text) as SealedMailPart;
-    } catch (error) {
-      if (error instanceof SecretBoxError) return null;
-      throw error;
-    }
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { SecretBox } from '../../platform/crypto/secret-box.js';
+import { SecretBoxError, type SecretBox } from '../../platform/crypto/secret-box.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 
 /** What mail tells of; each has its template. */
@@ -13,6 +13,7 @@ export const MAIL_KINDS = [
   'reminder_after_end',
   'password_reset',
   'password_changed',
+  'address_confirmation',
   'invitation',
   'email_taken',
   'deletion_requested',
@@ -42,6 +43,20 @@ export interface SealedMailPart {
 }
 
 const OWNERS_MAX = 100;
+
+/** Null where the key that sealed it is gone. */
+export function openSealedPart(
+  secretBox: SecretBox,
+  id: string,
+  sealed: Buffer,
+): SealedMailPart | null {
+  try {
+    return JSON.parse(secretBox.open(sealed, outboxAad(id)).toString()) as SealedMailPart;
+  } catch (error) {
+    if (error instanceof SecretBoxError) return null;
+    throw error;
+  }
+}
 
 export function outboxAad(id: string): string {
   return `${id}:outbox`;

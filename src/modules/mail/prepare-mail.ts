@@ -1,7 +1,7 @@
-import { SecretBoxError, type SecretBox } from '../../platform/crypto/secret-box.js';
+import type { SecretBox } from '../../platform/crypto/secret-box.js';
 import { MAIL_TRAITS } from './mail-kinds.js';
 import type { MailTransport, OutgoingMail } from './mail-transport.js';
-import { outboxAad, type SealedMailPart } from './outbox.js';
+import { openSealedPart } from './outbox.js';
 import type { ClaimedMail, MailOutcome } from './outbox.store.js';
 import { buildMessage, isMailAddress, type MailSite } from './outgoing-message.js';
 import type { ReminderSubscription } from './reminder-subscription.js';
@@ -28,7 +28,7 @@ export async function prepareMail(
   const { orgId, id, kind, recipient, recipientUserId } = claimed;
   const left = whyLeftOut(claimed);
   if (left !== null) return notToSend('skipped', left);
-  const secret = openSealed(claimed, secretBox);
+  const secret = claimed.sealed === null ? {} : openSealedPart(secretBox, id, claimed.sealed);
   // A key that is missing may come back, and then an operator can have the mail sent.
   if (secret === null) return notToSend('failed', 'sealed_unreadable');
   const to = recipientUserId === null ? secret.address : (recipient.email ?? undefined);
@@ -54,16 +54,6 @@ function whyLeftOut({ kind, recipientUserId, recipient }: ClaimedMail): string |
   if (recipientUserId === null) return null;
   if (membersOnly && recipient.reminders === null) return 'no_member';
   return reminder && recipient.reminders === false ? 'unsubscribed' : null;
-}
-
-function openSealed({ id, sealed }: ClaimedMail, secretBox: SecretBox): SealedMailPart | null {
-  if (sealed === null) return {};
-  try {
-    return JSON.parse(secretBox.open(sealed, outboxAad(id)).toString()) as SealedMailPart;
-  } catch (error) {
-    if (error instanceof SecretBoxError) return null;
-    throw error;
-  }
 }
 
 function notToSend(state: 'skipped' | 'failed' | 'undeliverable', error: string): Prepared {

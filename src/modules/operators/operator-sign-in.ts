@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { BoundedConcurrency } from '../../platform/bounded-concurrency.js';
 import type { Clock } from '../../platform/clock.js';
 import { hashPassword, verifyPassword } from '../../platform/crypto/password.js';
 import { SecretBoxError, type SecretBox } from '../../platform/crypto/secret-box.js';
@@ -8,14 +9,13 @@ import { GrowingDelays, type Attempt } from '../../platform/http/growing-delays.
 import { HttpError } from '../../platform/http/http-error.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { safeError, type Logger } from '../../platform/telemetry/logger.js';
-import { BoundedConcurrency } from '../api-keys/bounded-concurrency.js';
 import { auditInstallationWithin } from '../audit/audit-trail.js';
+import type { CountedEntries } from '../audit/counted-entries.js';
 import { operatorTotpAad } from '../bootstrap/operator-totp.js';
 import { OPERATORS_MAX, OPERATORS_READ_MAX } from './operator.service.js';
-import { operatorActor } from './operator.js';
+import { operatorActor, UNKNOWN_OPERATOR } from './operator.js';
 import { openSessionWithin, type OperatorSession } from './operator-sessions.js';
 import { SharedRead } from './shared-read.js';
-import type { SignInFailures } from './sign-in-failures.js';
 
 export interface Credentials {
   /** May be left out while one operator is enabled. */
@@ -72,7 +72,7 @@ export class OperatorSignIn {
     private readonly database: Database,
     private readonly secretBox: SecretBox,
     private readonly clock: Clock,
-    private readonly failures: SignInFailures,
+    private readonly failures: CountedEntries,
     private readonly logger: Logger,
   ) {
     this.#delays = new GrowingDelays(clock, LIMITS);
@@ -88,18 +88,22 @@ export class OperatorSignIn {
       if (signedIn !== null) return signedIn;
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
-      this.failures.note(tried.named);
+      this.#noteFailure(tried);
       await toWholeSteps(startedMs);
       throw error;
     }
-    this.failures.note(tried.named);
+    this.#noteFailure(tried);
     await toWholeSteps(startedMs);
     return null;
   }
 
-  /** Writes what is counted of failed logins. */
-  async flush(): Promise<void> {
-    await this.failures.flush();
+  /** By the name of whom it was meant for: there are as many as operators, and one for all others. */
+  #noteFailure({ named }: Tried): void {
+    this.failures.note({
+      actor: operatorActor(named?.name ?? UNKNOWN_OPERATOR),
+      action: 'operator.sign_in_failed',
+      ...(named === null ? {} : { subject: named.id }),
+    });
   }
 
   async #look({ name, secret, totp }: Credentials): Promise<Tried> {

@@ -153,13 +153,6 @@ export class OrganizationService {
       addMemberWithin(q, orgId, { userId, role }, actor, atMs),
     );
   }
-
-  /** The organizations that a user belongs to, for sign-in. */
-  async membershipsOf(userId: string): Promise<{ orgId: string; role: MemberRole }[]> {
-    return this.database.user(userId, (q) =>
-      q.query(`SELECT org_id AS "orgId", role FROM memberships ORDER BY created_at LIMIT 1000`),
-    );
-  }
 }
 
 /** As a part of a larger transaction that is scoped to the organization. */

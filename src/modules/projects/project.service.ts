@@ -13,11 +13,13 @@ export type NewProject = ProjectChanges & { readonly name: string };
 export type SavedProject =
   | { readonly kind: 'saved'; readonly project: Project }
   | { readonly kind: 'not_found' }
-  | { readonly kind: 'name_taken' };
+  | { readonly kind: 'name_taken' }
+  | { readonly kind: 'too_many' };
 
 const UNIQUE_VIOLATION = '23505';
 const FOREIGN_KEY_VIOLATION = '23503';
-const LIST_MAX = 10_000;
+/** Of an organization. */
+export const PROJECTS_MAX = 1_000;
 const COLUMNS: Readonly<Record<keyof ProjectChanges, string>> = {
   name: 'name',
   disabled: 'disabled',
@@ -49,7 +51,9 @@ export class ProjectService {
   async create(orgId: string, fields: NewProject, actor: Actor): Promise<SavedProject> {
     const atMs = this.clock.nowMs();
     return saved(
-      this.database.tenant(orgId, (q) => createProjectWithin(q, orgId, fields, actor, atMs)),
+      this.database.tenant(orgId, async (q) =>
+        (await isFull(q)) ? 'too_many' : createProjectWithin(q, orgId, fields, actor, atMs),
+      ),
     );
   }
 
@@ -97,10 +101,16 @@ export class ProjectService {
   async list(orgId: string): Promise<Project[]> {
     return this.database.tenant(orgId, (q) =>
       q.query<Project>(
-        `SELECT ${SELECTED} FROM projects ORDER BY created_at, id LIMIT ${LIST_MAX}`,
+        `SELECT ${SELECTED} FROM projects ORDER BY created_at, id LIMIT ${PROJECTS_MAX}`,
       ),
     );
   }
+}
+
+/** The organization's row is locked: of two that come at once for the last place, one gets it. */
+async function isFull(q: Queryable): Promise<boolean> {
+  await q.query('SELECT FROM organizations FOR NO KEY UPDATE');
+  return (await q.query(`SELECT FROM projects OFFSET ${PROJECTS_MAX - 1} LIMIT 1`)).length > 0;
 }
 
 /** As a part of a larger transaction that is scoped to the organization. */
@@ -135,9 +145,10 @@ function valueOf(field: keyof ProjectChanges, changes: ProjectChanges): unknown 
   return field === 'fallbackModels' ? JSON.stringify(value) : value;
 }
 
-async function saved(work: Promise<Project | null>): Promise<SavedProject> {
+async function saved(work: Promise<Project | 'too_many' | null>): Promise<SavedProject> {
   try {
     const project = await work;
+    if (project === 'too_many') return { kind: 'too_many' };
     return project ? { kind: 'saved', project } : { kind: 'not_found' };
   } catch (error) {
     if (sqlStateOf(error) === UNIQUE_VIOLATION) return { kind: 'name_taken' };

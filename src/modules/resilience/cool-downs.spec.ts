@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { BreakerTarget } from './breaker.js';
-import { COOL_DOWN_MS_MAX, CoolDowns, type CoolDownCall } from './cool-downs.js';
+import { COOL_DOWN_MS_MAX, CoolDowns, GROWN_MS_MAX, type CoolDownCall } from './cool-downs.js';
 
 const LUNA: BreakerTarget = { provider: 'openai', model: 'gpt-6-luna', synthetic: false };
 const SOL: BreakerTarget = { ...LUNA, model: 'gpt-6-sol' };
@@ -19,6 +19,19 @@ beforeEach(() => {
   nowMs = 1_790_000_000_000;
   coolDowns = new CoolDowns({ nowMs: () => nowMs });
 });
+
+/** How often a router calls that leaves alone what cools down, and asks once a minute. */
+function everyMinute(minutes: number, attempt: () => void): number {
+  let attempts = 0;
+  for (let minute = 0; minute < minutes; minute += 1) {
+    if (!coolDowns.isCoolingDown(A)) {
+      attempts += 1;
+      attempt();
+    }
+    nowMs += 60_000;
+  }
+  return attempts;
+}
 
 const remainingMs = (of: CoolDownCall): number => (coolDowns.current(of)?.untilMs ?? nowMs) - nowMs;
 
@@ -49,9 +62,17 @@ describe('a cool-down', () => {
     expect(coolDowns.isCoolingDown(A)).toBe(false);
   });
 
-  it('lasts ten minutes at most, whatever the provider asks', () => {
-    coolDowns.failed(A, 'rate_limit', 86_400_000);
+  it('lasts an hour where the provider asks for an hour: the model is called once in it', () => {
+    const attempts = everyMinute(60, () => coolDowns.failed(A, 'rate_limit', 3_600_000));
+    expect(attempts).toBe(1);
+    expect(coolDowns.isCoolingDown(A)).toBe(false);
+  });
+
+  it('lasts a day at most, whatever the provider asks', () => {
+    coolDowns.failed(A, 'rate_limit', 86_400_001);
     expect(remainingMs(A)).toBe(COOL_DOWN_MS_MAX);
+    coolDowns.failed(B, 'quota', Number.MAX_VALUE);
+    expect(remainingMs(B)).toBe(86_400_000);
   });
 
   it('grows from one to the next where the provider does not say, and stays bounded', () => {
@@ -62,7 +83,7 @@ describe('a cool-down', () => {
       nowMs += remainingMs(A);
     }
     expect(waits.slice(0, 4)).toEqual([5_000, 10_000, 20_000, 40_000]);
-    expect(waits.at(-1)).toBe(COOL_DOWN_MS_MAX);
+    expect(waits.at(-1)).toBe(GROWN_MS_MAX);
   });
 
   it('counts calls that were under way together once', () => {
@@ -92,6 +113,39 @@ describe('a cool-down', () => {
     expect(coolDowns.isCoolingDown(A)).toBe(true);
     coolDowns.succeeded(A, nowMs);
     expect(coolDowns.isCoolingDown(A)).toBe(false);
+  });
+
+  it('of a key stays with the model that failed when another one succeeds, for as long as was asked', () => {
+    const other = call('org-a', SOL);
+    const attempts = everyMinute(6, () => {
+      coolDowns.failed(A, 'quota', 360_000);
+      coolDowns.succeeded(other, nowMs);
+    });
+    expect(attempts).toBe(1);
+    expect(remainingMs(A)).toBe(0);
+  });
+
+  it('of a key leaves the models alone that have not failed once one of them succeeds', () => {
+    const [sol, terra] = [SOL, { ...LUNA, model: 'gpt-6-terra' }].map((of) => call('org-a', of));
+    coolDowns.failed(A, 'quota', 300_000);
+    coolDowns.failed(terra!, 'credential', 300_000);
+    expect(coolDowns.isCoolingDown(sol!)).toBe(true);
+    coolDowns.succeeded(sol!, nowMs);
+    expect(coolDowns.isCoolingDown(sol!)).toBe(false);
+    expect([remainingMs(A), remainingMs(terra!)]).toEqual([300_000, 300_000]);
+    coolDowns.succeeded(A, nowMs);
+    expect([remainingMs(A), remainingMs(terra!)]).toEqual([0, 300_000]);
+  });
+
+  it('grows for the model that fails though others succeed between, where the provider does not say', () => {
+    const waits = [1, 2, 3].map(() => {
+      coolDowns.failed(A, 'quota', null);
+      coolDowns.succeeded(call('org-a', SOL), nowMs);
+      const wait = remainingMs(A);
+      nowMs += wait;
+      return wait;
+    });
+    expect(waits).toEqual([60_000, 120_000, 240_000]);
   });
 
   it('is of the model for a rate limit or a missing model, of the whole key for quota and a bad key', () => {

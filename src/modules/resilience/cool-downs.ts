@@ -23,7 +23,10 @@ export interface CoolDown {
   readonly strikes: number;
 }
 
-export const COOL_DOWN_MS_MAX = 600_000;
+/** What a provider asks for is honoured up to this; more is a mistake of its own, or a wrong clock. */
+export const COOL_DOWN_MS_MAX = 86_400_000;
+/** Where it does not say, a wait that is our own guess grows no longer than this. */
+export const GROWN_MS_MAX = 600_000;
 const STRIKES_MAX = 16;
 /** So long after its end a cool-down's strike is forgotten, one at a time. */
 const DECAY_MS = 600_000;
@@ -86,15 +89,22 @@ export class CoolDowns {
    */
   failed(call: CoolDownCall, failure: FailureClass, waitMs: number | null): void {
     if (!isCooling(failure) || call.target.model.length > MODEL_CHARS_MAX) return;
-    const key = scopeOf(call, failure);
-    const entries = this.#entriesOf(call.orgId);
+    for (const model of modelsOf(call.target, failure)) {
+      const key = keyOf(call.target, call.keyId, model);
+      this.#cool(call.orgId, key, failure, waitMs);
+    }
+  }
+
+  #cool(orgId: string, key: string, failure: CoolingClass, waitMs: number | null): void {
+    const entries = this.#entriesOf(orgId);
     const before = entries.get(key);
     const nowMs = this.#clock.nowMs();
     const isActive = activeAt(before, nowMs) !== null;
     // Calls that were under way together fail together: that is one strike.
     const strikes = isActive ? (before?.strikes ?? 0) : strikesAt(before, nowMs) + 1;
     const grown = RULES[failure].firstMs * 2 ** Math.max(0, strikes - 1);
-    const untilMs = nowMs + Math.min(waitMs ?? grown, COOL_DOWN_MS_MAX);
+    const lastsMs = waitMs ?? Math.min(grown, GROWN_MS_MAX);
+    const untilMs = nowMs + Math.min(lastsMs, COOL_DOWN_MS_MAX);
     if (before !== undefined && isActive && before.untilMs >= untilMs) return;
     const coolDown: CoolDown = {
       failureClass: failure,
@@ -103,10 +113,13 @@ export class CoolDowns {
       strikes: Math.min(strikes, STRIKES_MAX),
     };
     entries.set(key, coolDown);
-    this.#listener(call.orgId, key, coolDown);
+    this.#listener(orgId, key, coolDown);
   }
 
-  /** A call that began after a cool-down did, and succeeded, ends it; one strike is forgotten. */
+  /**
+   * A call that began after a cool-down did, and succeeded, ends it; one strike is forgotten. Of a key's cool-down it
+   * leaves what the models that failed have of their own: that one model answers says nothing of them.
+   */
   succeeded(call: CoolDownCall, startedAtMs: number): void {
     const entries = this.#organizations.get(call.orgId);
     if (entries === undefined) return;
@@ -166,11 +179,12 @@ function isCooling(failure: FailureClass): failure is CoolingClass {
   return Object.hasOwn(RULES, failure);
 }
 
-function scopeOf({ target, keyId }: CoolDownCall, failure: CoolingClass): string {
+/** What a failure cools: the model that failed, and all of the key's models where it may well be the key. */
+function modelsOf({ model, provider }: BreakerTarget, failure: CoolingClass): readonly string[] {
   // Gemini counts its quotas by model and day.
-  const isPerModel =
-    RULES[failure].per === 'model' || (failure === 'quota' && target.provider === 'google');
-  return keyOf(target, keyId, isPerModel ? target.model : ALL_MODELS);
+  const isOfModel =
+    RULES[failure].per === 'model' || (failure === 'quota' && provider === 'google');
+  return isOfModel ? [model] : [model, ALL_MODELS];
 }
 
 function keyOf(

@@ -36,11 +36,14 @@ function resetOfExhausted(headers: AnswerHeaders, nowMs: number): number | null 
   return waits.length === 0 ? null : Math.max(...waits);
 }
 
+/** HTTP's date, and ISO 8601. `Date.parse` alone makes some day or other of a number behind a sign or a word. */
+const DATE = /^(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT|\d{4}-\d\d-\d\dT.*)$/;
+
 /** Seconds, a duration such as `1h2m3.5s` or `120ms`, or a date. */
 function waitOf(value: string, nowMs: number): number | null {
   if (value === '') return null;
   if (/^\d+(?:\.\d+)?$/.test(value)) return positive(Number(value) * 1_000);
-  return durationMs(value) ?? positive(Date.parse(value) - nowMs);
+  return DATE.test(value) ? positive(Date.parse(value) - nowMs) : durationMs(value);
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = {

@@ -1,11 +1,12 @@
 import type { RedisScript } from '../../platform/redis/redis-connection.js';
+import { COOL_DOWN_MS_MAX } from './cool-downs.js';
 
 /** Changes that Redis remembers; the oldest go first. */
 const CHANGES_MAX = 10_000;
 /** Changes that one answer holds. */
 export const ANSWERED_MAX = 500;
-/** Nobody's breaker or cool-down lasts longer without a change. */
-const FORGOTTEN_MS = 900_000;
+/** With no replica left to ask, changes stay for as long as the longest cool-down; an open breaker's age is told apart. */
+const FORGOTTEN_MS = COOL_DOWN_MS_MAX;
 
 /**
  * Tells others what changed here, and learns what changed there, as one step.

@@ -1,9 +1,18 @@
 import { LRUCache } from 'lru-cache';
+import type { Target } from '../../domain/routing/decision.js';
 import { learned, NO_HABITS, type SessionHabits } from '../../domain/routing/session-habits.js';
-import { afterCall, habitCallOf } from '../../domain/routing/session-state.js';
-import type { SessionOutcome, SessionState } from '../../domain/routing/session-state.js';
+import {
+  afterCall,
+  afterUnmeteredAnswer,
+  habitCallOf,
+} from '../../domain/routing/session-state.js';
+import type {
+  EarlierAnswers,
+  SessionOutcome,
+  SessionState,
+} from '../../domain/routing/session-state.js';
 import type { Clock } from '../../platform/clock.js';
-import { isLive, keyOf, organizationPrefix, SESSION_STORE_DEFAULTS } from './session-store.js';
+import { isLive, keyOf, SESSION_STORE_DEFAULTS } from './session-store.js';
 import type { SessionName, SessionStore, SessionStoreOptions } from './session-store.js';
 
 /** Upper estimates: measured are some 650 bytes with one cache and 1,130 with four. */
@@ -48,16 +57,16 @@ export class LocalSessionStore implements SessionStore {
     return state;
   }
 
-  habits(orgId: string, application: string): SessionHabits {
-    return this.#habits.get(applicationKey(orgId, application)) ?? NO_HABITS;
+  noteAnswerer(name: SessionName, target: Target, earlier: EarlierAnswers): SessionState | null {
+    const before = this.find(name);
+    if (before === null) return null;
+    const state = afterUnmeteredAnswer(before, target, earlier);
+    this.hold(name, state);
+    return state;
   }
 
-  forgetOrganization(orgId: string): Promise<void> {
-    const prefix = organizationPrefix(orgId);
-    for (const cache of [this.#sessions, this.#habits]) {
-      for (const key of [...cache.keys()]) if (key.startsWith(prefix)) cache.delete(key);
-    }
-    return Promise.resolve();
+  habits(orgId: string, application: string): SessionHabits {
+    return this.#habits.get(applicationKey(orgId, application)) ?? NO_HABITS;
   }
 
   hold(name: SessionName, state: SessionState): void {
@@ -71,11 +80,15 @@ export class LocalSessionStore implements SessionStore {
 }
 
 function applicationKey(orgId: string, application: string): string {
-  return `${organizationPrefix(orgId)}${application}`;
+  return `${orgId.length}:${orgId}:${application}`;
 }
 
 function sizeOf(state: SessionState, key: string): number {
-  const names = [state.route, ...state.caches.map(({ target }) => target)];
+  const names = [
+    state.route,
+    state.answeredBy ?? state.route,
+    ...state.caches.map(({ target }) => target),
+  ];
   const chars = names.reduce((sum, { model }) => sum + model.length, key.length);
   return STATE_BYTES + CACHE_BYTES * state.caches.length + CHAR_BYTES * chars;
 }

@@ -1,12 +1,15 @@
-import { randomUUID } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
+import type { Target } from '../../domain/routing/decision.js';
 import type { SessionHabits } from '../../domain/routing/session-habits.js';
-import type { SessionOutcome, SessionState } from '../../domain/routing/session-state.js';
+import type {
+  EarlierAnswers,
+  SessionOutcome,
+  SessionState,
+} from '../../domain/routing/session-state.js';
 import type { Clock } from '../../platform/clock.js';
 import type { RedisConnection } from '../../platform/redis/redis-connection.js';
 import type { Metrics } from '../../platform/telemetry/metrics.js';
 import { LocalSessionStore } from './local-session-store.js';
-import { FIND_SESSION, FORGET_SESSIONS, NOTE_SESSION } from './redis-session-scripts.js';
+import { FIND_SESSION, NOTE_SESSION } from './redis-session-scripts.js';
 import { decodeSession, encodeSession } from './session-codec.js';
 import { isLive, SESSION_STORE_DEFAULTS } from './session-store.js';
 import type { SessionName, SessionStore, SessionStoreOptions } from './session-store.js';
@@ -17,10 +20,8 @@ export const SESSION_READ_MS_MAX = 25;
 const READ_PAUSE_MS = 1_000;
 const READS_UNDER_WAY_MAX = 512;
 const WRITES_UNDER_WAY_MAX = 1_024;
-const EPOCHS_MAX = 10_000;
 
 interface Found {
-  readonly epoch: string;
   readonly state: SessionState | null;
 }
 
@@ -33,8 +34,6 @@ export class RedisSessionStore implements SessionStore {
   readonly #clock: Clock;
   readonly #options: SessionStoreOptions;
   readonly #local: LocalSessionStore;
-  /** By organization, as last read; missing for those that were never forgotten. */
-  readonly #epochs = new LRUCache<string, string>({ max: EPOCHS_MAX });
   readonly #unread;
   readonly #unwritten;
   #readsUnderWay = 0;
@@ -75,29 +74,18 @@ export class RedisSessionStore implements SessionStore {
 
   note(name: SessionName, application: string, outcome: SessionOutcome): SessionState {
     const state = this.#local.note(name, application, outcome);
-    if (this.#redis.status() !== 'ready' || this.#writesUnderWay >= WRITES_UNDER_WAY_MAX) {
-      this.#unwritten.inc();
-      return state;
-    }
-    this.#writesUnderWay += 1;
-    void this.#write(name, state).finally(() => {
-      this.#writesUnderWay -= 1;
-    });
+    this.#share(name, state);
+    return state;
+  }
+
+  noteAnswerer(name: SessionName, target: Target, earlier: EarlierAnswers): SessionState | null {
+    const state = this.#local.noteAnswerer(name, target, earlier);
+    if (state !== null) this.#share(name, state);
     return state;
   }
 
   habits(orgId: string, application: string): SessionHabits {
     return this.#local.habits(orgId, application);
-  }
-
-  /** Rejects where Redis cannot be told; this process has forgotten all the same. */
-  async forgetOrganization(orgId: string): Promise<void> {
-    await this.#local.forgetOrganization(orgId);
-    // Anything older is over by then.
-    const ttlMs = this.#options.lifetimeMs + this.#options.idleMs;
-    const epoch = randomUUID();
-    await this.#redis.evalScript(FORGET_SESSIONS, [epochKey(orgId)], [epoch, ttlMs]);
-    this.#epochs.set(orgId, epoch);
   }
 
   async #findShared(name: SessionName): Promise<SessionState | null> {
@@ -106,7 +94,6 @@ export class RedisSessionStore implements SessionStore {
       this.#unread.inc();
       return this.#local.find(name);
     }
-    await this.#followEpoch(name.orgId, found.epoch);
     const own = this.#local.find(name);
     const shared = found.state;
     const later = shared === null || (own !== null && isLater(own, shared)) ? own : shared;
@@ -115,24 +102,13 @@ export class RedisSessionStore implements SessionStore {
     return later;
   }
 
-  /** Another replica was told to forget the organization. A Redis that lost its epochs says nothing. */
-  async #followEpoch(orgId: string, epoch: string): Promise<void> {
-    const known = this.#epochs.get(orgId) ?? '';
-    if (epoch === known) return;
-    if (epoch === '') this.#epochs.delete(orgId);
-    else {
-      this.#epochs.set(orgId, epoch);
-      await this.#local.forgetOrganization(orgId);
-    }
-  }
-
   async #read(name: SessionName): Promise<Found | null> {
     this.#readsUnderWay += 1;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<null>((resolve) => {
       timer = setTimeout(resolve, SESSION_READ_MS_MAX, null);
     });
-    const reply = this.#redis.evalScript(FIND_SESSION, keysOf(name), []).finally(() => {
+    const reply = this.#redis.evalScript(FIND_SESSION, [redisKeyOf(name)], []).finally(() => {
       this.#readsUnderWay -= 1;
     });
     try {
@@ -149,6 +125,17 @@ export class RedisSessionStore implements SessionStore {
     }
   }
 
+  #share(name: SessionName, state: SessionState): void {
+    if (this.#redis.status() !== 'ready' || this.#writesUnderWay >= WRITES_UNDER_WAY_MAX) {
+      this.#unwritten.inc();
+      return;
+    }
+    this.#writesUnderWay += 1;
+    void this.#write(name, state).finally(() => {
+      this.#writesUnderWay -= 1;
+    });
+  }
+
   async #write(name: SessionName, state: SessionState): Promise<void> {
     const endsAtMs = Math.min(
       state.lastCallAtMs + this.#options.idleMs,
@@ -156,9 +143,8 @@ export class RedisSessionStore implements SessionStore {
     );
     const ttlMs = Math.max(1, endsAtMs - this.#clock.nowMs());
     try {
-      const args = [this.#epochs.get(name.orgId) ?? '', encodeSession(state), ttlMs];
-      const written = await this.#redis.evalScript(NOTE_SESSION, keysOf(name), args);
-      if (written !== 1) this.#unwritten.inc();
+      const args = [encodeSession(state), ttlMs];
+      await this.#redis.evalScript(NOTE_SESSION, [redisKeyOf(name)], args);
     } catch {
       this.#unwritten.inc();
     }
@@ -169,18 +155,12 @@ function isLater(a: SessionState, b: SessionState): boolean {
   return a.turns === b.turns ? a.lastCallAtMs > b.lastCallAtMs : a.turns > b.turns;
 }
 
-function keysOf(name: SessionName): [string, string] {
-  return [epochKey(name.orgId), `shunt:session:{${name.orgId}}:s:${name.sessionKey}`];
-}
-
-function epochKey(orgId: string): string {
-  return `shunt:session:{${orgId}}:epoch`;
+function redisKeyOf({ orgId, sessionKey }: SessionName): string {
+  return `shunt:session:{${orgId}}:s:${sessionKey}`;
 }
 
 /** Null for a reply that is none: late, or from something else. */
 function foundIn(reply: unknown): Found | null {
-  if (!Array.isArray(reply)) return null;
-  const [epoch, text] = reply as unknown[];
-  if (typeof epoch !== 'string' || typeof text !== 'string') return null;
-  return { epoch, state: text === '' ? null : decodeSession(text) };
+  if (typeof reply !== 'string') return null;
+  return { state: reply === '' ? null : decodeSession(reply) };
 }

@@ -9,9 +9,9 @@ import {
 } from '../../domain/routing/session-state.js';
 
 /** Changes with the layout; a value of another version is an unknown session. */
-const VERSION = 1;
+const VERSION = 2;
 const MODEL_CHARS_MAX = 200;
-const FIELDS = 15;
+const FIELDS = 18;
 
 /** One flat list of numbers and names of models: a few hundred bytes, no content. */
 export function encodeSession(state: SessionState): string {
@@ -26,6 +26,7 @@ export function encodeSession(state: SessionState): string {
     state.promptTokens,
     state.growthTokens ?? -1,
     state.outputTokens,
+    state.lastOutputTokens,
     state.gaps,
     state.markedPermille,
     state.reusedPermille,
@@ -37,6 +38,8 @@ export function encodeSession(state: SessionState): string {
       prefixTokens,
       lastCallAtMs,
     ]),
+    state.answeredBy && [state.answeredBy.provider, state.answeredBy.model],
+    state.answersShown,
   ]);
 }
 
@@ -49,13 +52,15 @@ export function decodeSession(text: string): SessionState | null {
     return null;
   }
   if (!Array.isArray(fields) || fields.length !== FIELDS || fields[0] !== VERSION) return null;
-  const [, provider, model, turns, startedAtMs, lastCallAtMs, promptTokens, growth, output] =
-    fields as unknown[];
-  const [gaps, marked, reused, difficulty, control, caches] = fields.slice(9) as unknown[];
+  const [, provider, model, turns, startedAtMs, lastCallAtMs] = fields as unknown[];
+  const [promptTokens, growth, output, lastOutput] = fields.slice(6) as unknown[];
+  const [gaps, marked, reused, difficulty, control, caches] = fields.slice(10) as unknown[];
+  const [answerer, answersShown] = fields.slice(16) as unknown[];
   const route = targetOf(provider, model);
   const kept = cachesOf(caches);
   if (route === null || kept === null) return null;
-  if (!isCounts([turns, startedAtMs, lastCallAtMs, promptTokens, output], 5)) return null;
+  const counts = [turns, startedAtMs, lastCallAtMs, promptTokens, output, lastOutput, answersShown];
+  if (!isCounts(counts, counts.length)) return null;
   if (!isCounts(gaps, NO_GAPS.length) || !isCounts(difficulty, 3)) return null;
   if (!isShare(marked) || !isShare(reused)) return null;
   const [toolCount = 0, lengthClass = 0, effortRank = 0] = difficulty;
@@ -67,11 +72,14 @@ export function decodeSession(text: string): SessionState | null {
     promptTokens: promptTokens as number,
     growthTokens: isCount(growth) ? growth : null,
     outputTokens: output as number,
+    lastOutputTokens: lastOutput as number,
     gaps,
     markedPermille: marked,
     reusedPermille: reused,
     hardest: { toolCount, lengthClass, effortRank },
     control: control === 1,
+    answeredBy: Array.isArray(answerer) ? targetOf(answerer[0], answerer[1]) : null,
+    answersShown: answersShown as number,
     caches: kept,
   };
 }

@@ -1,5 +1,10 @@
+import type { Target } from '../../domain/routing/decision.js';
 import type { SessionHabits } from '../../domain/routing/session-habits.js';
-import type { SessionOutcome, SessionState } from '../../domain/routing/session-state.js';
+import type {
+  EarlierAnswers,
+  SessionOutcome,
+  SessionState,
+} from '../../domain/routing/session-state.js';
 
 /** A session that is quiet for longer is over. */
 export const SESSION_IDLE_MS = 60 * 60_000;
@@ -26,7 +31,7 @@ export const SESSION_STORE_DEFAULTS: SessionStoreOptions = Object.freeze({
 /** Whose session a call belongs to. */
 export interface SessionName {
   readonly orgId: string;
-  /** The keyed hash, never the name itself. */
+  /** The keyed hash, never the name itself: with the organization's hash key gone, its sessions are nobody's. */
   readonly sessionKey: string;
 }
 
@@ -43,19 +48,15 @@ export interface SessionStore {
    * @param application whose habits it teaches: the project's id.
    */
   note(name: SessionName, application: string, outcome: SessionOutcome): SessionState;
+  /** Takes in who answered, of an answer whose usage is not known; of an unknown session nothing is kept. */
+  noteAnswerer(name: SessionName, target: Target, earlier: EarlierAnswers): SessionState | null;
   /** How sessions of the organization's application go; the stated beliefs where none were seen. */
   habits(orgId: string, application: string): SessionHabits;
-  /** Drops every session of the organization, and its habits, here and at the other replicas. */
-  forgetOrganization(orgId: string): Promise<void>;
 }
 
 /** An id may hold any character, so its length stands before it: no two names meet. */
 export function keyOf({ orgId, sessionKey }: SessionName): string {
   return `${orgId.length}:${orgId}:${sessionKey}`;
-}
-
-export function organizationPrefix(orgId: string): string {
-  return `${orgId.length}:${orgId}:`;
 }
 
 /** Whether a session still counts as going on. */

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { setTimeout as pause } from 'node:timers/promises';
+import { BoundedConcurrency } from '../bounded-concurrency.js';
 import type { Clock } from '../clock.js';
 import { HttpError } from './http-error.js';
-import { PriorityGate } from './priority-gate.js';
 
 /** What slows guessing down. Failures are forgotten by halves: after one half-life half of them count. */
 export interface DelayLimits {
@@ -69,7 +69,7 @@ export class GrowingDelays {
   readonly #addresses: LRUCache<string, Address>;
   readonly #underWay = new Map<string, number>();
   readonly #overall: Counted;
-  readonly #gate: PriorityGate;
+  readonly #gate: BoundedConcurrency;
   readonly #limits: DelayLimits;
   #attempts = 0;
   #suspects = 0;
@@ -81,7 +81,7 @@ export class GrowingDelays {
   ) {
     this.#limits = { ...FORM_LIMITS, ...limits };
     this.#addresses = new LRUCache({ max: this.#limits.addressesMax });
-    this.#gate = new PriorityGate(this.#limits.workingMax);
+    this.#gate = new BoundedConcurrency(this.#limits.workingMax);
     this.#overall = { failures: 0, atMs: clock.nowMs() };
   }
 
@@ -94,8 +94,8 @@ export class GrowingDelays {
       const delayMs = this.#takeTurn(known);
       if (delayMs > 0) await this.wait(delayMs);
       return await this.#gate.run(
-        () => ahead + Math.floor(known.failures),
         () => work({ count: () => this.#count(address) }),
+        () => ahead + Math.floor(known.failures),
       );
     } finally {
       this.#release(address, isSuspect);

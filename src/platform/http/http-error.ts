@@ -8,7 +8,9 @@ export class HttpError extends HttpException {
     message: string,
     /** Seconds; sent as `retry-after`. */
     readonly retryAfterSeconds: number | null = null,
+    /** Further members of the answer. */
+    facts: Readonly<Record<string, string>> = {},
   ) {
-    super({ error: { code, message } }, status);
+    super({ error: { code, message, ...facts } }, status);
   }
 }

@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { withConnection } from '../../../src/platform/postgres/single-connection.js';
 import { signInOperator } from '../../support/admin-client.js';
 import { firstOwner, signIn } from '../../support/dashboard-client.js';
 import { embeddedLogins } from '../../support/embedded-logins.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
+
+// How long an answer takes is what a password costs.
+vi.unmock('bcrypt');
 
 /** More than the pool of the runtime has connections. */
 const READERS = 15;

@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { adminCall, signInOperator, type AdminClient } from '../../support/admin-client.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
 import { PausablePostgres } from '../reliability/pausable-postgres.js';
+
+// How long an answer takes is what a password costs.
+vi.unmock('bcrypt');
 
 /** An operator in a hurry is not kept waiting for a database that is gone. */
 const ANSWER_MS_MAX = 6_000;

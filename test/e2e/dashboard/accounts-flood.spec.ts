@@ -1,8 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { FORM_LIMITS } from '../../../src/platform/http/growing-delays.js';
 import { anonymous, firstOwner, type DashboardClient } from '../../support/dashboard-client.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
+
+// How long an answer takes is what a password costs.
+vi.unmock('bcrypt');
 
 /**
  * What a login from an address of its own may take while others flood: the delay for everybody, and this many times

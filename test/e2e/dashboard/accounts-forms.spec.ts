@@ -1,10 +1,13 @@
 import { generate } from 'otplib';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { anonymous, firstOwner, signIn } from '../../support/dashboard-client.js';
 import { embeddedLogins } from '../../support/embedded-logins.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
 import { huntTables, LeakHunt, randomUnit } from '../../support/leak-hunt.js';
 import { mailedToken } from './accounts-mail.js';
+
+// How long an answer takes is what a password costs.
+vi.unmock('bcrypt');
 
 const PASSWORD = 'a long enough password';
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { anonymous, firstOwner, signIn } from '../../support/dashboard-client.js';
 import { startGateway, type TestGateway } from '../../support/gateway.js';
 import { PausablePostgres } from '../reliability/pausable-postgres.js';
@@ -7,6 +7,9 @@ import {
   startDatabaseServer,
   type DatabaseServer,
 } from '../operations/production-environment.js';
+
+// How long an answer takes is what a password costs.
+vi.unmock('bcrypt');
 
 let postgres: PausablePostgres;
 let gateway: TestGateway;

@@ -44,6 +44,8 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'DELETE /api/sessions/:id': signedIn(),
   'GET /api/account': signedIn(),
   'PATCH /api/account': signedIn(({ orgId }) => ({ organization_id: orgId, reminders: false })),
+  'POST /api/account/confirm-address': signedIn({ token: 'x' }),
+  'POST /api/account/confirm-address/mail': signedIn(),
   'POST /api/account/password': signedIn({
     current_password: 'wrong',
     new_password: 'long enough',

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Target } from '../../../src/domain/routing/decision.js';
 import { FALLBACK_LIMITS } from '../../../src/gateway/stages/forward.js';
@@ -59,6 +60,10 @@ const failing =
   (res) =>
     json(res, { error, ...more }, status);
 const overloaded = failing(503, { message: 'busy', type: 'server_error', code: null });
+const compressed: Answer = (res) => {
+  const body = gzipSync(JSON.stringify({ error: { message: 'busy', type: 'server_error' } }));
+  res.writeHead(503, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(body);
+};
 const silent: Answer = () => undefined;
 const closing: Answer = (res) => res.destroy();
 
@@ -130,6 +135,26 @@ describe('a routed call whose model fails before its first byte', () => {
     ]);
     expect(BigInt(entries[0]!.savings_nano_usd)).toBeLessThan(0n);
   });
+
+  test.each<[string, number, Answer]>([
+    ['a closed connection', 1, closing],
+    ['silence', 1, silent],
+    ['an error that is too long to be read', 1, failing(500, { message: 'x'.repeat(100_000) })],
+    ['usage that nobody can read', 1, failing(500, {}, { usage: { completion_tokens: 1 } })],
+    ['an error without usage', 0, overloaded],
+    ['an error without usage, compressed', 0, compressed],
+  ])(
+    'after %s says in its record how many attempts may have cost something',
+    async (_how, unknown, answer) => {
+      answers({ 'gpt-6-luna': answer, 'gpt-6-sol': overloaded });
+      const said = await rig.chat(tenant, CHAT);
+      expect(said).toMatchObject({ status: 200, decision: 'fallback', served: 'gpt-6.1-terra' });
+      const record = await rig.record(tenant, said);
+      expect(record.routing?.unknownCostAttempts).toBe(unknown === 0 ? undefined : unknown);
+      const kinds = (await rig.ledger(tenant, said)).map(({ kind }) => kind);
+      expect(kinds).toEqual(unknown === 0 ? ['routed'] : []);
+    },
+  );
 
   test('of a stream is served by the model that was asked for, as one stream', async () => {
     answers({

@@ -263,6 +263,17 @@ describe('a call of an organization with a rule', () => {
     expect(await rig.ledger(tenant, second)).toMatchObject([{ decision_source: 'session' }]);
   });
 
+  test('in a session that was routed stays on its route, however long the conversation gets', async () => {
+    const session = { 'x-shunt-session-id': 'grows' };
+    const turn = (at: number) => ({ role: at % 2 === 0 ? 'user' : 'assistant', content: QUESTION });
+    for (const length of [63, 65, 501]) {
+      const long = { ...CHAT, messages: Array.from({ length }, (_, at) => turn(at)) };
+      const said = await rig.chat(tenant, long, session);
+      expect(said).toMatchObject({ served: 'gpt-6-luna' });
+      await rig.records(tenant);
+    }
+  });
+
   test('in a session whose task gets harder goes back to the model asked for', async () => {
     const session = { 'x-shunt-session-id': 'harder' };
     expect(await rig.chat(tenant, CHAT, session)).toMatchObject({ decision: 'classifier' });

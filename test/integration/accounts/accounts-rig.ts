@@ -32,9 +32,14 @@ export async function startAccounts() {
   const trail = new AuditTrail(database);
 
   const hash = await hashPassword(PASSWORD);
-  const addPerson = async (): Promise<TestPerson> => {
+  const addPerson = async ({ confirmed = true } = {}): Promise<TestPerson> => {
     const email = `p${randomBytes(6).toString('hex')}@example.test`;
-    const userId = await insertUserWithin(database, email, hash);
+    const userId = await insertUserWithin(
+      database,
+      email,
+      hash,
+      confirmed ? new Date(nowMs) : null,
+    );
     if (userId === null) throw new Error('the address is taken');
     return { userId, email };
   };
@@ -86,14 +91,15 @@ export async function startAccounts() {
     /** The sealed parts of the mails of a kind, newest last. */
     async mails(kind: string, orgId = INSTALLATION_ID) {
       const rows = await database.tenant(orgId, (q) =>
-        q.query<{ id: string; sealed: Buffer | null; recipient: string | null; key: string }>(
-          `SELECT id, sealed, recipient_user_id AS recipient, dedupe_key AS key FROM outbox
+        q.query<{ id: string; sealed: Buffer | null; recipient: string | null; data: object }>(
+          `SELECT id, sealed, recipient_user_id AS recipient, data FROM outbox
             WHERE kind = $1 ORDER BY created_at, id`,
           [kind],
         ),
       );
-      return rows.map(({ id, sealed, recipient }) => ({
+      return rows.map(({ id, sealed, recipient, data }) => ({
         recipient,
+        data,
         secret: (sealed === null
           ? {}
           : JSON.parse(secretBox.open(sealed, outboxAad(id)).toString())) as {

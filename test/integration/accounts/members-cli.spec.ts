@@ -10,6 +10,7 @@ import { memberCommands } from '../../../src/cli/members.js';
 import { orgCommands } from '../../../src/cli/orgs.js';
 import { commandActor, type Session } from '../../../src/cli/session.js';
 import { loadConfig } from '../../../src/config/app-config.js';
+import { insertUserWithin } from '../../../src/modules/organizations/user.service.js';
 import { RekeyService } from '../../../src/modules/bootstrap/rekey.service.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
@@ -85,4 +86,13 @@ test('the command line changes roles, takes people out and removes a lost second
     'command member.role_changed',
   ]);
   expect(JSON.stringify(entries)).not.toContain('acme.test');
+
+  // Somebody signed up with that address, and never confirmed it: whoever is added gets the account.
+  const email = 'third@acme.test';
+  await insertUserWithin(db.database, email, 'x', null);
+  expect((await run('members add', { email })).json).toMatchObject({
+    password: expect.stringMatching(/^\S{20}$/) as string,
+  });
+  await run('members remove', { email });
+  expect((await run('members add', { email })).json).toMatchObject({ password: null });
 });

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import bcrypt from 'bcrypt';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startAccounts, type AccountsRig } from './accounts-rig.js';
 
 let rig: AccountsRig;
@@ -210,6 +211,19 @@ describe('an invitation', () => {
     );
     expect(await rig.invitations.list(orgId)).toHaveLength(1);
     expect(token).not.toBe('');
+  });
+
+  test('that opens nothing gets nobody a password hashed', async () => {
+    const { token } = await invite('member', 'admin');
+    const other = token.replace(/.$/, (last) => (last === 'x' ? 'y' : 'x'));
+    const hashed = vi.spyOn(bcrypt, 'hash');
+    try {
+      expect((await rig.invitations.accept(other, asNew())).kind).toBe('unknown');
+      expect((await rig.invitations.accept(token, asNew('short'))).kind).toBe('weak_password');
+      expect(hashed).not.toHaveBeenCalled();
+    } finally {
+      hashed.mockRestore();
+    }
   });
 
   test('asks for a password that is one', async () => {

@@ -49,6 +49,18 @@ describe('a forgotten password', () => {
     expect((await rig.passwords.reset(late, NEW)).kind).toBe('invalid_token');
   });
 
+  test('of two links of one account at the same time one sets the password', async () => {
+    const person = await rig.addPerson();
+    const first = await resetToken(person);
+    rig.pass(3 * 60_000);
+    const second = await resetToken(person);
+    const outcomes = await Promise.all([
+      rig.passwords.reset(first, NEW),
+      rig.passwords.reset(second, NEW),
+    ]);
+    expect(outcomes.map(({ kind }) => kind).toSorted()).toEqual(['invalid_token', 'reset']);
+  });
+
   test('a refused new password does not use the link up', async () => {
     const person = await rig.addPerson();
     const token = await resetToken(person);

@@ -72,9 +72,16 @@ test('an organization that cannot be looked at keeps no other from being told', 
     tenant: (id: string, work: Parameters<Database['tenant']>[1]) =>
       id === broken.orgId ? Promise.reject(new Error('too slow')) : db.database.tenant(id, work),
   };
-  const limits = new PlanLimitService(failing as Database, clock);
+  const limits = new PlanLimitService(failing as Database, failing as Database, clock);
   expect(await limits.warnAll()).toEqual([broken.orgId]);
   expect(await mails(orgId)).toEqual(['retention_days']);
+});
+
+test('what is counted takes no connection of those that signing in and the kill switch need', async () => {
+  const { orgId } = await subscriber({ plan: 'Small', requests_per_month: 2 });
+  const busy = { tenant: () => Promise.reject(new Error('no connection')) } as unknown as Database;
+  const limits = await new PlanLimitService(busy, db.database, clock).limitsOf(orgId);
+  expect(limits.map(({ included }) => included)).toContain(2);
 });
 
 test('what a plan does not name, or names as no number, limits nothing', async () => {

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createBilling } from '../../../src/modules/billing/create-billing.js';
 import { systemClock } from '../../../src/platform/clock.js';
+import type { Database } from '../../../src/platform/postgres/database.js';
+import { QueryError } from '../../../src/platform/postgres/query-error.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
 import {
   PAYER,
@@ -160,6 +162,38 @@ test('a run that was interrupted is taken up where it stopped', async () => {
   });
   for (const { orgId } of people) expect(await statusOf(db, orgId)).toBe('past_due');
   expect(await billing.billing.reconcile()).toMatchObject({ compared: 3, changed: 0 });
+});
+
+test('a subscription whose organization somebody locks for too long keeps no other from it', async () => {
+  const [slow, other] = [await subscriber(), await subscriber()];
+  for (const { tell } of [slow, other]) tell({ at: later(2), status: 'past_due' });
+  const { database } = db;
+  let transactions = 0;
+  const once = {
+    query: database.query.bind(database),
+    directory: database.directory.bind(database),
+    tenant: database.tenant.bind(database),
+    transaction: (work: Parameters<Database['transaction']>[0]) => {
+      transactions += 1;
+      const tooSlow = new QueryError('The database refused a query', '57014', null, true);
+      return transactions === 1 ? Promise.reject(tooSlow) : database.transaction(work);
+    },
+  };
+  const run = await billingOn(once as unknown as Database, {
+    baseUrl: paddle.origin,
+  }).billing.reconcile();
+  expect(run).toMatchObject({ kind: 'done', compared: 2, changed: 1, failed: 1 });
+  const statuses = [await statusOf(db, slow.orgId), await statusOf(db, other.orgId)];
+  expect(statuses.toSorted()).toEqual(['active', 'past_due']);
+});
+
+test('a run that is asked to end stops at once, and the next one does all of it', async () => {
+  const { orgId, tell } = await subscriber();
+  tell({ at: later(2), status: 'past_due' });
+  const ended = await billing.billing.reconcile(AbortSignal.abort());
+  expect(ended).toMatchObject({ kind: 'interrupted', compared: 0 });
+  expect(await billing.billing.reconcile()).toMatchObject({ kind: 'done', changed: 1 });
+  expect(await statusOf(db, orgId)).toBe('past_due');
 });
 
 test('two runs at once change no more than one', async () => {

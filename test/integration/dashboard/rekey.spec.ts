@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => db?.close());
 
-test('rekey leaves no second factor and no waiting mail behind, and says which invitations still need the old key', async () => {
+test('rekey leaves no second factor, no waiting mail and no open invitation behind', async () => {
   const oldKey = randomBytes(32);
   const current = randomBytes(32);
   const old = new SecretBox({ current: oldKey, previous: null });
@@ -48,8 +48,7 @@ test('rekey leaves no second factor and no waiting mail behind, and says which i
   // What the tenant was made with, under a key of its own, is not the subject.
   const both = new SecretBox({ current, previous: oldKey });
   const report = await new RekeyService(db.database, both, systemClock).run(ACTOR);
-  expect(report.resealed).toMatchObject({ users: 1, mail: 2 });
-  expect(report.invitationsEnding).toBe(1);
+  expect(report.resealed).toMatchObject({ users: 1, mail: 2, invitations: 1 });
 
   const alone = new SecretBox({ current, previous: null });
   const [user] = await db.database.query<{ sealed: Buffer }>(
@@ -63,4 +62,9 @@ test('rekey leaves no second factor and no waiting mail behind, and says which i
     );
     expect(alone.open(mail!.sealed, outboxAad(mail!.id)).toString()).toContain('opens something');
   }
+  const [invitation] = await db.database.tenant(orgId, (q) =>
+    q.query<{ sealed: Buffer }>('SELECT address_sealed AS sealed FROM invitations'),
+  );
+  const address = alone.open(invitation!.sealed, invitationAad(orgId, invitationId)).toString();
+  expect(address).toBe('somebody@example.test');
 });

@@ -63,6 +63,7 @@ test('every scheduled job of the product is in the queue', async () => {
     'accounts_sweep',
     'billing_reconciliation',
     'erasure',
+    'ledger_prices',
     'ledger_seal',
     'mail',
     'mail_sweep',

@@ -1,10 +1,7 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  AuditHeads,
-  isGenuineHead,
-  type SignedHead,
-} from '../../../src/modules/audit/audit-heads.js';
+import { membershipsWithin } from '../../../src/modules/accounts/audit-for-user.js';
+import { AuditHeads, type SignedHead } from '../../../src/modules/audit/audit-heads.js';
 import { AuditTrail } from '../../../src/modules/audit/audit-trail.js';
 import { AuditVerifier } from '../../../src/modules/audit/audit-verifier.js';
 import { DeletionService } from '../../../src/modules/leaving/deletion.service.js';
@@ -15,6 +12,7 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { Signer } from '../../../src/platform/crypto/signer.js';
 import { withConnection } from '../../../src/platform/postgres/single-connection.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
+import { isGenuineHead } from '../../support/genuine-head.js';
 import { testDatabase, type TestDatabase, type TestTenant } from '../../support/postgres.js';
 
 let db: TestDatabase;
@@ -200,7 +198,8 @@ describe('deletion', () => {
     await letTimePass(leaving.orgId);
     expect((await deletions.eraseDue()).organizations).toBe(1);
     expect(await new UserService(db.database).findByEmail('neighbour@leaving.test')).toBe(userId);
-    expect(await organizations.membershipsOf(userId!)).toHaveLength(1);
+    const kept = await db.database.transaction((q) => membershipsWithin(q, userId!));
+    expect(kept).toHaveLength(1);
   });
 });
 
@@ -208,6 +207,17 @@ describe('export', () => {
   test('holds every row of the organization, exact amounts, no secret, and proves itself complete', async () => {
     const exporting = await furnish('exporter');
     for (let i = 0; i < 1_003; i += 1) await addRecord(exporting.orgId, exporting);
+    await db.database.query(
+      `INSERT INTO users (id, email, password_hash)
+       SELECT gen_random_uuid(), 'crowd-' || i || '@leaving.test', 'none' FROM generate_series(1, 1000) AS i`,
+    );
+    await db.database.tenant(exporting.orgId, (q) =>
+      q.query(
+        `INSERT INTO memberships (org_id, user_id, role)
+         SELECT $1, id, 'member' FROM users WHERE email LIKE 'crowd-%'`,
+        [exporting.orgId],
+      ),
+    );
     const pem = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' });
     const heads = new AuditHeads(db.database, new Signer(pem.toString()), systemClock);
     const service = new OrganizationExport(db.database, systemClock, heads);
@@ -223,7 +233,7 @@ describe('export', () => {
     const body = lines.map((line) => `${line}\n`).join('');
     expect(createHash('sha256').update(body).digest('hex')).toBe(end.sha256);
     const { organizations, users, ...rows } = end.rows;
-    expect({ organizations, users }).toEqual({ organizations: 1, users: 1 });
+    expect({ organizations, users }).toEqual({ organizations: 1, users: 1_001 });
     const {
       tenancy_changes: _changes,
       audit_heads: _heads,
@@ -235,6 +245,7 @@ describe('export', () => {
     expect(body).toContain('"cost_nano_usd": "12345678901234567890"');
     expect(body).toContain('exporter@leaving.test');
     expect(body).toContain('organization.exported');
+    expect(new Set(body.match(/crowd-\d+@/g)).size).toBe(1_000);
     expect(body).not.toMatch(/sk-leaving|sealed|key_hash|password/);
     expect(body).not.toContain(neighbour.orgId);
   });

@@ -300,6 +300,17 @@ test('a database that fails after the mail went out is told of it by the next ru
   expect(rig.smtp.seen).toHaveLength(1);
 });
 
+test('a run that is asked to end, or took its 2 minutes, begins no further delivery', async () => {
+  const orgId = await rig.organization();
+  const userId = await rig.member(orgId, 'awaited@example.org');
+  await rig.enqueue(orgId, userId, 3);
+  const sender = rig.sender();
+  expect(await sender.sendDue(AbortSignal.abort())).toMatchObject({ sent: 0 });
+  rig.smtp.onBody = () => rig.clock.pass(2 * MINUTE_MS);
+  expect(await sender.sendDue()).toMatchObject({ sent: 1 });
+  expect(await rig.states(orgId)).toEqual(['sent', 'pending', 'pending']);
+});
+
 test('closing ends the run, and nothing is sent afterwards', async () => {
   const orgId = await rig.organization();
   const userId = await rig.member(orgId, 'late@example.org');

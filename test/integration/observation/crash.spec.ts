@@ -1,15 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CrashingDatabase } from './crashing-database.js';
 import { funnelRig, type FunnelRig, type FunnelState } from './funnel-rig.js';
 
 let rig: FunnelRig;
-beforeAll(async () => {
+// A database each: a run takes the steps of all organizations, and those of another scene have some due.
+beforeEach(async () => {
   rig = await funnelRig();
 });
-afterAll(() => rig?.close());
-beforeEach(() => {
-  rig.clock.day = 0;
-});
+afterEach(() => rig?.close());
 
 /** Times at which everything that a run does is due, in one moment or another. */
 const SCENES = [

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Actor } from '../../../src/domain/subscription/actor.js';
 import { INSTALLATION_ID } from '../../../src/modules/audit/audit-entry.js';
 import { AuditTrail } from '../../../src/modules/audit/audit-trail.js';
+import { CountedEntries, type CountedEntry } from '../../../src/modules/audit/counted-entries.js';
 import { OperatorSessions, SESSION_MS } from '../../../src/modules/operators/operator-sessions.js';
 import { OperatorSignIn, type SignedIn } from '../../../src/modules/operators/operator-sign-in.js';
 import { OperatorService } from '../../../src/modules/operators/operator.service.js';
 import type { OperatorCredentials } from '../../../src/modules/operators/operator.js';
-import { SignInFailures } from '../../../src/modules/operators/sign-in-failures.js';
 import { RoutingControl } from '../../../src/modules/subscriptions/routing-control.service.js';
 import { createLogger } from '../../../src/platform/telemetry/logger.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
@@ -21,7 +21,7 @@ let db: TestDatabase;
 let trail: AuditTrail;
 let operators: OperatorService;
 let sessions: OperatorSessions;
-let failures: SignInFailures;
+let failures: CountedEntries;
 let signIn: OperatorSignIn;
 
 beforeAll(async () => {
@@ -29,11 +29,11 @@ beforeAll(async () => {
   trail = new AuditTrail(db.database);
   operators = new OperatorService(db.database, db.secretBox, clock);
   sessions = new OperatorSessions(db.database, clock);
-  failures = new SignInFailures(trail, clock, logger);
+  failures = new CountedEntries(trail, clock, logger);
   signIn = new OperatorSignIn(db.database, db.secretBox, clock, failures, logger);
 });
 afterAll(async () => {
-  await signIn?.flush();
+  await failures?.flush();
   await db?.close();
 });
 
@@ -116,13 +116,18 @@ test('of all operators who disable each other at the same moment, one is left', 
   await create('zoe');
 });
 
+const failedAs = (name: string): CountedEntry => ({
+  actor: { kind: 'operator', name },
+  action: 'operator.sign_in_failed',
+});
+
 test('failures of a minute become two entries at most, and none of them is lost', async () => {
   const entries = async () =>
     (await trail.list(INSTALLATION_ID, { limit: 500 })).filter(
       ({ action, actor }) => action === 'operator.sign_in_failed' && actor === 'unknown',
     );
   const before = (await entries()).length;
-  for (let i = 0; i < 1_000; i += 1) failures.note(null);
+  for (let i = 0; i < 1_000; i += 1) failures.note(failedAs('unknown'));
   await failures.flush();
   const written = (await entries()).slice(0, (await entries()).length - before);
   expect(written).toHaveLength(2);
@@ -137,10 +142,9 @@ test('failures that could not be written are counted until they can', async () =
   await gone.close();
   let target = new AuditTrail(gone);
   const switching = { add: (...args: Parameters<AuditTrail['add']>) => target.add(...args) };
-  const waiting = new SignInFailures(switching as AuditTrail, clock, logger);
-  const id = '00000000-0000-4000-8000-000000000001';
-  waiting.note({ id, name: 'dora' });
-  waiting.note({ id, name: 'dora' });
+  const waiting = new CountedEntries(switching as AuditTrail, clock, logger);
+  waiting.note(failedAs('dora'));
+  waiting.note(failedAs('dora'));
   await waiting.flush();
   target = trail;
   await waiting.flush();

@@ -11,9 +11,11 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { RedisConnection } from '../../../src/platform/redis/redis-connection.js';
 import { hasRedisServer, RedisServer, until } from '../../support/redis-server.js';
 
+const SOL: BreakerTarget = { provider: 'openai', model: 'gpt-6-sol', synthetic: false };
 const LUNA: BreakerTarget = { provider: 'openai', model: 'gpt-6-luna', synthetic: false };
 const A = 'org-a';
 const B = 'org-b';
+const HOUR_MS = 3_600_000;
 const SPREAD_MS_MAX = 1_000;
 /** Shorter than in service, so that the test need not wait, and longer than a change needs to spread. */
 const RESET_MS = 2_000;
@@ -142,11 +144,20 @@ describe.skipIf(!hasRedisServer)('breakers over two replicas (needs redis-server
 
   it('a cool-down of one organization is known on the other replica, for that organization alone', async () => {
     const call = (orgId: string) => ({ orgId, target: LUNA, keyId: 'key' });
-    one.coolDowns.failed(call(A), 'quota', 120_000);
+    one.coolDowns.failed(call(A), 'quota', HOUR_MS);
     await within(SPREAD_MS_MAX, () => two.coolDowns.isCoolingDown(call(A)));
     expect(two.coolDowns.isCoolingDown(call(B))).toBe(false);
     const untilMs = two.coolDowns.current(call(A))?.untilMs ?? 0;
-    expect(Math.abs(untilMs - Date.now() - 120_000)).toBeLessThan(2_000);
+    expect(Math.abs(untilMs - Date.now() - HOUR_MS)).toBeLessThan(2_000);
+    // Another model's success ends it for the others on both, and leaves it to the one that failed.
+    const other = { ...call(A), target: SOL };
+    expect(two.coolDowns.isCoolingDown(other)).toBe(true);
+    two.coolDowns.succeeded(other, Date.now());
+    await within(SPREAD_MS_MAX, () => !one.coolDowns.isCoolingDown(other));
+    for (const { coolDowns } of [one, two]) {
+      const leftMs = (coolDowns.current(call(A))?.untilMs ?? 0) - Date.now();
+      expect(leftMs).toBeGreaterThan(HOUR_MS - 10_000);
+    }
     two.coolDowns.succeeded(call(A), Date.now());
     await within(SPREAD_MS_MAX, () => !one.coolDowns.isCoolingDown(call(A)));
   });

@@ -71,16 +71,6 @@ describe('the sessions of a process', () => {
     expect(small.size).toBeGreaterThan(5);
     expect(small.size).toBeLessThan(20);
   });
-
-  it('are forgotten with their organization, and no other’s', async () => {
-    const store = new LocalSessionStore(clockAt(START_MS));
-    for (const org of ['a', 'b']) store.note(sessionOf('s', org), 'p', outcomeAt(START_MS));
-    await store.forgetOrganization('a');
-    expect(store.find(sessionOf('s', 'a'))).toBeNull();
-    expect(store.habits('a', 'p')).toEqual(NO_HABITS);
-    expect(store.find(sessionOf('s', 'b'))).not.toBeNull();
-    expect(store.habits('b', 'p').reached[0]).toBe(1);
-  });
 });
 
 describe('a session’s stored form', () => {
@@ -96,7 +86,7 @@ describe('a session’s stored form', () => {
   it('is an unknown session when anything else wrote it', () => {
     const good = encodeSession(afterCall(null, outcomeAt(START_MS)));
     expect(decodeSession(good)).not.toBeNull();
-    for (const text of ['', '{}', '[]', '[1]', good.slice(0, -1), good.replace('[1,', '[2,')]) {
+    for (const text of ['', '{}', '[]', '[1]', good.slice(0, -1), good.replace(/^\[\d+,/, '[0,')]) {
       expect(decodeSession(text)).toBeNull();
     }
     expect(decodeSession(good.replaceAll('openai', 'evil'))).toBeNull();

@@ -1,7 +1,10 @@
 import { NO_USAGE, type Usage } from '../../../src/domain/pricing/usage.js';
 import type { Target } from '../../../src/domain/routing/decision.js';
 import { NO_DIFFICULTY } from '../../../src/domain/routing/session-difficulty.js';
-import type { SessionOutcome } from '../../../src/domain/routing/session-state.js';
+import {
+  NO_EARLIER_ANSWERS,
+  type SessionOutcome,
+} from '../../../src/domain/routing/session-state.js';
 import { cacheRulesOf } from '../../../src/modules/session-routing/cache-rules.js';
 
 export const DEAR: Target = { provider: 'openai', model: 'gpt-6.2-sol' };
@@ -21,5 +24,6 @@ export function outcomeAt(
     atMs,
     difficulty: NO_DIFFICULTY,
     control: false,
+    earlier: NO_EARLIER_ANSWERS,
   };
 }

@@ -5,22 +5,23 @@ import {
   excess,
   grouped,
   regretTable,
+  samplingError,
   simulate,
+  worstExcess,
+  worstFirst,
   type RegretRow,
 } from './regret.js';
 
 /** Of each family and pair; the seeds are fixed, so the figures are the same everywhere. */
-const SESSIONS = 16;
+const SEED = 77;
+const SESSIONS = 24;
 const CLOSE_SESSIONS = 480;
 const EXCESS_MAX = 0.01;
 
+/** Dearer than the bound by more than chance makes of so few sessions; `bench/session-regret.ts` takes more. */
 function dearer(rows: readonly RegretRow[]): string[] {
   return rows
-    .filter(
-      ({ policyNanoUsd, stayNanoUsd, switchNanoUsd }) =>
-        excess(policyNanoUsd, stayNanoUsd) > EXCESS_MAX ||
-        excess(policyNanoUsd, switchNanoUsd) > EXCESS_MAX,
-    )
+    .filter((row) => worstExcess(row) - 2 * samplingError(row) > EXCESS_MAX)
     .map(({ group }) => group);
 }
 
@@ -30,7 +31,7 @@ describe('the policy for sessions', () => {
   const pairs = () => grouped(rows, ({ pair }) => pair);
 
   beforeAll(() => {
-    rows = simulate(() => SESSIONS, true);
+    rows = simulate(() => SESSIONS, true, SEED);
     process.stdout.write(`\n${regretTable('family', families())}\n`);
     process.stdout.write(`${regretTable('pair', pairs())}\n`);
   });
@@ -40,13 +41,18 @@ describe('the policy for sessions', () => {
     expect(dearer(families())).toEqual([]);
   });
 
+  it('does so for every family and pair', () => {
+    expect(worstFirst(rows)).toHaveLength(209);
+    expect(dearer(worstFirst(rows))).toEqual([]);
+  });
+
   it('does so for every pair of the catalog', () => {
     expect(pairs()).toHaveLength(11);
     expect(dearer(pairs())).toEqual([]);
   });
 
   it('does so in every family without having observed anything', () => {
-    const unobserved = simulate(() => SESSIONS, false);
+    const unobserved = simulate(() => SESSIONS, false, SEED);
     expect(dearer(grouped(unobserved, ({ group }) => group))).toEqual([]);
   });
 });
@@ -55,7 +61,12 @@ describe('the policy for sessions, where staying and switching cost nearly the s
   let rows: readonly RegretRow[] = [];
 
   beforeAll(() => {
-    const close = simulate((family) => closeSessions(family, CLOSE_SESSIONS), true, closePairs());
+    const close = simulate(
+      (family) => closeSessions(family, CLOSE_SESSIONS),
+      true,
+      SEED,
+      closePairs(),
+    );
     rows = grouped(close, ({ group, pair }) => `${group}: ${pair}`);
     process.stdout.write(`\n${regretTable('close calls', rows)}\n`);
   });

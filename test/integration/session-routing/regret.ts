@@ -7,6 +7,7 @@ import {
   observe,
   runPolicy,
   type Pair,
+  type SessionCosts,
   type SimulatedModel,
 } from './session-simulation.js';
 import { FAMILIES, familyName, randomOf, sessionOf, type Family } from './session-traces.js';
@@ -16,6 +17,8 @@ const NANO_PER_USD = 1e9;
 const PROMPT_TOKENS_MAX = 250_000;
 /** Sessions that an observation has seen before anything is routed. */
 const OBSERVED_SESSIONS = 400;
+/** More than the families' own seeds span, so that no two seeds share one. */
+const SEED_STEP = 100_000;
 
 const PAIRS: readonly (readonly [Provider, string, Provider, string])[] = [
   ['openai', 'gpt-6.2-sol', 'openai', 'gpt-6.1-terra'],
@@ -50,6 +53,8 @@ export interface RegretRow {
   /** Per session, policy against oracle, in nano-USD and as a share of the oracle's cost. */
   readonly regretsNanoUsd: readonly bigint[];
   readonly regretShares: readonly number[];
+  /** Per session, in nano-USD: what the sampling error is told from. */
+  readonly costs: readonly SessionCosts[];
 }
 
 /** The pairs that the catalog prices, each dear model with one that may take its place. */
@@ -95,6 +100,7 @@ export function regretOf(
   const totals = { stayNanoUsd: 0n, switchNanoUsd: 0n, policyNanoUsd: 0n, oracleNanoUsd: 0n };
   const regretsNanoUsd: bigint[] = [];
   const regretShares: number[] = [];
+  const costs: SessionCosts[] = [];
   for (let done = 0; done < sessions;) {
     const trace = next();
     const run = runPolicy(pair, trace, habits);
@@ -109,6 +115,7 @@ export function regretOf(
     totals.policyNanoUsd += run.costNanoUsd;
     const regret = run.costNanoUsd - fixed.oracleNanoUsd;
     regretsNanoUsd.push(regret);
+    costs.push({ ...fixed, policyNanoUsd: run.costNanoUsd });
     regretShares.push(Number(regret) / Number(fixed.oracleNanoUsd));
   }
   return {
@@ -118,23 +125,53 @@ export function regretOf(
     ...totals,
     regretsNanoUsd,
     regretShares,
+    costs,
   };
 }
 
-/** @param observed false: nothing is known of the application's sessions when routing begins. */
+/**
+ * @param observed false: nothing is known of the application's sessions when routing begins.
+ * @param seed of all sessions; other seeds are other sessions altogether.
+ */
 export function simulate(
   sessionsOf: (family: Family) => number,
   observed: boolean,
+  seed: number,
   pairs: readonly Pair[] = catalogPairs(),
 ): readonly RegretRow[] {
   return FAMILIES.flatMap((family, at) => {
     const sessions = sessionsOf(family);
     if (sessions === 0) return [];
-    const habits = observed ? observedHabits(family, at + 1) : NO_HABITS;
-    return pairs.map((pair, index) =>
-      regretOf(family, pair, sessions, 1_000 * (at + 1) + index, habits),
-    );
+    const first = seed * SEED_STEP + 1_000 * (at + 1);
+    const habits = observed ? observedHabits(family, first - 1) : NO_HABITS;
+    return pairs.map((pair, index) => regretOf(family, pair, sessions, first + index, habits));
   });
+}
+
+/** One row for each family and pair, the dearest against the cheaper of always-stay and always-switch first. */
+export function worstFirst(rows: readonly RegretRow[]): readonly RegretRow[] {
+  const named = grouped(rows, ({ group, pair }) => `${group}: ${pair}`);
+  return named.toSorted((a, b) => worstExcess(b) - worstExcess(a));
+}
+
+/** Against whichever of the two was the cheaper. */
+export function worstExcess(row: RegretRow): number {
+  return excess(row.policyNanoUsd, cheaperOf(row));
+}
+
+/** The standard error of that excess: what chance alone makes of so few sessions. */
+export function samplingError(row: RegretRow): number {
+  const isStay = row.stayNanoUsd < row.switchNanoUsd;
+  const ratio = 1 + worstExcess(row);
+  const squares = row.costs.reduce((sum, { policyNanoUsd, stayNanoUsd, switchNanoUsd }) => {
+    const other = Number(isStay ? stayNanoUsd : switchNanoUsd);
+    return sum + (Number(policyNanoUsd) - ratio * other) ** 2;
+  }, 0);
+  return Math.sqrt(squares) / Number(cheaperOf(row));
+}
+
+function cheaperOf({ stayNanoUsd, switchNanoUsd }: RegretRow): bigint {
+  return stayNanoUsd < switchNanoUsd ? stayNanoUsd : switchNanoUsd;
 }
 
 /** Pairs whose prices are near enough that staying, switching and waiting are each right for some sessions. */
@@ -173,6 +210,7 @@ function added(a: RegretRow, b: RegretRow): RegretRow {
     oracleNanoUsd: a.oracleNanoUsd + b.oracleNanoUsd,
     regretsNanoUsd: [...a.regretsNanoUsd, ...b.regretsNanoUsd],
     regretShares: [...a.regretShares, ...b.regretShares],
+    costs: [...a.costs, ...b.costs],
   };
 }
 
@@ -191,6 +229,7 @@ export function regretTable(title: string, rows: readonly RegretRow[]): string {
     'regret mean $',
     'p95 $',
     'p95 %',
+    'error %',
   ];
   const lines = rows.map((row) => {
     const regrets = row.regretsNanoUsd.map(Number).toSorted((a, b) => a - b);
@@ -204,6 +243,7 @@ export function regretTable(title: string, rows: readonly RegretRow[]): string {
       (mean / NANO_PER_USD).toFixed(4),
       (quantile(regrets, 0.95) / NANO_PER_USD).toFixed(4),
       percent(quantile(shares, 0.95)),
+      percent(samplingError(row)),
     ];
   });
   const cells = (texts: readonly string[]) => texts.map((text) => text.padStart(14)).join('');

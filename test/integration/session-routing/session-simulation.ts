@@ -5,12 +5,13 @@ import { NO_USAGE, type Usage } from '../../../src/domain/pricing/usage.js';
 import type { Target } from '../../../src/domain/routing/decision.js';
 import type { CacheRules } from '../../../src/domain/routing/session-cache.js';
 import { NO_DIFFICULTY } from '../../../src/domain/routing/session-difficulty.js';
-import { expectedSessionNanoUsd } from '../../../src/domain/routing/session-economics.js';
+import { expectedSessionsNanoUsd } from '../../../src/domain/routing/session-economics.js';
 import { learned, type SessionHabits } from '../../../src/domain/routing/session-habits.js';
 import {
   afterCall,
   cacheStateOf,
   habitCallOf,
+  NO_EARLIER_ANSWERS,
   sessionFacts,
   type SessionState,
 } from '../../../src/domain/routing/session-state.js';
@@ -140,6 +141,7 @@ export function runPolicy(pair: Pair, trace: SessionTrace, habits: SessionHabits
       atMs,
       difficulty: NO_DIFFICULTY,
       control: false,
+      earlier: NO_EARLIER_ANSWERS,
     });
     known = learned(known, habitCallOf(before, state, usage));
   }
@@ -155,6 +157,7 @@ export function observe(habits: SessionHabits, trace: SessionTrace): SessionHabi
       turns: at + 1,
       gapMs: before === undefined ? null : call.atMs - before.atMs,
       growthTokens: before === undefined ? null : call.promptTokens - before.promptTokens,
+      promptTokens: call.promptTokens,
       outputTokens: call.outputTokens,
     });
   }
@@ -171,14 +174,14 @@ function preferred(
 ): SimulatedModel {
   const { promptTokens = 0, atMs = 0 } = trace.calls[at] ?? {};
   const facts = sessionFacts(state, habits, promptTokens);
-  const expected = (model: SimulatedModel): bigint | null =>
-    expectedSessionNanoUsd(facts, {
+  const other = current === pair.requested ? pair.cheaper : pair.requested;
+  const [staying = null, switching = null] = expectedSessionsNanoUsd(
+    facts,
+    [current, other].map((model) => ({
       prices: model.entry,
       cache: model.cache,
       state: cacheStateOf(state, model.target, atMs),
-    });
-  const other = current === pair.requested ? pair.cheaper : pair.requested;
-  const staying = expected(current);
-  const switching = expected(other);
+    })),
+  );
   return staying !== null && switching !== null && switching < staying ? other : current;
 }

@@ -3,10 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Member } from '../../../src/dashboard/access.js';
 import { AuditController } from '../../../src/dashboard/audit.controller.js';
 import { hashAuditEntry } from '../../../src/modules/audit/audit-encoding.js';
-import { AuditHeads, isGenuineHead } from '../../../src/modules/audit/audit-heads.js';
+import { AuditHeads } from '../../../src/modules/audit/audit-heads.js';
 import { AuditTrail } from '../../../src/modules/audit/audit-trail.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { Signer } from '../../../src/platform/crypto/signer.js';
+import { isGenuineHead } from '../../support/genuine-head.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
 
 let db: TestDatabase;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import type { Actor } from '../../../src/domain/subscription/actor.js';
-import { AuditHeads, isGenuineHead } from '../../../src/modules/audit/audit-heads.js';
+import { AuditHeads } from '../../../src/modules/audit/audit-heads.js';
 import { AuditTrail, auditWithin } from '../../../src/modules/audit/audit-trail.js';
 import { AuditVerifier } from '../../../src/modules/audit/audit-verifier.js';
 import { SubscriptionService } from '../../../src/modules/subscriptions/subscription.service.js';
@@ -9,6 +9,7 @@ import { systemClock } from '../../../src/platform/clock.js';
 import { Signer } from '../../../src/platform/crypto/signer.js';
 import type { Database } from '../../../src/platform/postgres/database.js';
 import { scopeToOrganization } from '../../../src/platform/postgres/session-scope.js';
+import { isGenuineHead } from '../../support/genuine-head.js';
 import { testDatabase, type TestDatabase } from '../../support/postgres.js';
 import { entriesOf, guarded } from './trail.js';
 

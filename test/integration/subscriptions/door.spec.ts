@@ -4,10 +4,11 @@ import type { Actor } from '../../../src/domain/subscription/actor.js';
 import { SUBSCRIPTION_STATUSES } from '../../../src/domain/subscription/status.js';
 import { replayStep } from '../../../src/domain/subscription/transition-replay.js';
 import { SUBSCRIPTION_EVENTS } from '../../../src/domain/subscription/transitions.js';
-import { AuditHeads, isGenuineHead } from '../../../src/modules/audit/audit-heads.js';
+import { AuditHeads } from '../../../src/modules/audit/audit-heads.js';
 import { SubscriptionService } from '../../../src/modules/subscriptions/subscription.service.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { Signer } from '../../../src/platform/crypto/signer.js';
+import { isGenuineHead } from '../../support/genuine-head.js';
 import { testDatabase, type TestDatabase, type TestTenant } from '../../support/postgres.js';
 import { entriesOf, guarded, statusOf } from './trail.js';
 

@@ -12,10 +12,28 @@ export const passwordReset: Template = ({ tokenLink, expiresAtMs }) => ({
   ],
 });
 
-export const passwordChanged: Template = ({ link }) => ({
+export const addressConfirmation: Template = ({ tokenLink, link, expiresAtMs }) => ({
+  subject: 'Confirm your address for Shunt',
+  blocks: [
+    paragraph('Somebody, probably you, made an account with this address.'),
+    ...(tokenLink ? [linkBlock('Confirm the address, signed in to that account', tokenLink)] : []),
+    paragraph(
+      `The link works once, until ${minuteOf(expiresAtMs)}. Your account can send another.`,
+    ),
+    paragraph('If it was not you, do nothing; or choose a password, and the account is yours.'),
+    linkBlock('Choose a password', link('/forgot-password')),
+  ],
+});
+
+const TAKEN_OVER =
+  'It was the first time that anybody showed that this address is theirs: a second factor that was set up before is ' +
+  'gone. Project keys and provider keys stay as they were. If it was not you who signed up, revoke those.';
+
+export const passwordChanged: Template = ({ data, link }) => ({
   subject: 'Your Shunt password was changed',
   blocks: [
     paragraph('The password of your account was changed, and every other session was signed out.'),
+    ...(data.flag('taken_over') ? [paragraph(TAKEN_OVER)] : []),
     paragraph('If it was not you, ask for a new password now, and tell an owner.'),
     linkBlock('Ask for a new password', link('/forgot-password')),
   ],

@@ -1,7 +1,13 @@
 import { MAIL_TRAITS } from '../mail-kinds.js';
 import { linkTo, tokenLink, unsubscribeLink, type MailLink } from '../mail-links.js';
 import type { MailKind } from '../outbox.js';
-import { emailTaken, invitation, passwordChanged, passwordReset } from './account-mails.js';
+import {
+  addressConfirmation,
+  emailTaken,
+  invitation,
+  passwordChanged,
+  passwordReset,
+} from './account-mails.js';
 import { UNNAMED, compose, quotedName, type ComposedMail } from './letter.js';
 import { MailData } from './mail-data.js';
 import { deletionRequested, planLimitReached } from './organization-mails.js';
@@ -26,6 +32,7 @@ export const TEMPLATES: Readonly<Record<MailKind, Template>> = {
   reminder_after_end: reminderAfterEnd,
   password_reset: passwordReset,
   password_changed: passwordChanged,
+  address_confirmation: addressConfirmation,
   invitation,
   email_taken: emailTaken,
   deletion_requested: deletionRequested,

@@ -6,6 +6,21 @@ import { readGoogleEmbedContent, readGoogleGenerateContent } from './google-gene
 import { readOpenaiChat } from './openai-chat.js';
 import { readOpenaiEmbeddings } from './openai-embeddings.js';
 import { readOpenaiResponses } from './openai-responses.js';
+import { objectOf } from './reported-counts.js';
+import { USAGE_MARKERS } from './usage-members.js';
+
+/** Where answers have their usage: at the top, or in one of these. */
+const USAGE_HOLDERS = ['response', 'message', 'x_groq', 'error'] as const;
+
+/** True where the answer says something of what it used, whether that can be read or not. */
+export function statesUsage(format: WireFormat, answer: unknown): boolean {
+  const key = USAGE_MARKERS[format]?.slice(1, -1);
+  if (key === undefined) return false;
+  if (Array.isArray(answer)) return answer.some((part) => statesUsage(format, part));
+  const top = objectOf(answer);
+  const holders = [top, ...USAGE_HOLDERS.map((holder) => objectOf(top?.[holder]))];
+  return holders.some((holder) => (holder?.[key] ?? null) !== null);
+}
 
 /**
  * What an answer says it used. `events` are the parsed JSON objects that carry usage, in order of arrival:

@@ -1,17 +1,21 @@
 interface Waiting {
-  /** Asked whenever a place is free: what was known when it came may have changed. */
   readonly rank: () => number;
   readonly start: () => void;
 }
 
-/** Runs at most `max` works at a time; of those that wait the lowest rank first. Who calls bounds how many wait. */
-export class PriorityGate {
+const inOrder = (): number => 0;
+
+/**
+ * Runs at most `max` works at a time; of those that wait the lowest rank first, and of one rank who came first. A rank
+ * is asked whenever a place is free: what was known when it came may have changed. Who calls bounds how many wait.
+ */
+export class BoundedConcurrency {
   #running = 0;
   readonly #waiting: Waiting[] = [];
 
   constructor(private readonly max: number) {}
 
-  async run<T>(rank: () => number, work: () => Promise<T>): Promise<T> {
+  async run<T>(work: () => Promise<T>, rank: () => number = inOrder): Promise<T> {
     if (this.#running < this.max) this.#running += 1;
     else await new Promise<void>((start) => this.#waiting.push({ rank, start }));
     try {
