@@ -8,6 +8,7 @@ import { PASSTHROUGH_LIMITS, type UpstreamLimits } from '../../src/gateway/stage
 import type { JobIntervals } from '../../src/jobs/job-table.js';
 import type { CallRecord } from '../../src/modules/records/call-record.js';
 import { createLogger } from '../../src/platform/telemetry/logger.js';
+import { copyTemplate } from './postgres-template.js';
 
 export const PROJECT_KEY = 'shunt_test_key_0123456789abcdefghij';
 
@@ -34,6 +35,7 @@ export interface TestGateway {
 
 export async function startGateway(options: GatewayOptions = {}): Promise<TestGateway> {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'shunt-e2e-'));
+  copyTemplate(path.join(dataDir, 'postgres'));
   const lines: string[] = [];
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {

@@ -26,6 +26,7 @@ import { migrate } from '../../src/platform/postgres/migrate.js';
 import { sqlStateOf } from '../../src/platform/postgres/query-error.js';
 import { withConnection } from '../../src/platform/postgres/single-connection.js';
 import { createLogger } from '../../src/platform/telemetry/logger.js';
+import { copyTemplate } from './postgres-template.js';
 import { ACTOR } from './tenants.js';
 
 export interface TestTenant {
@@ -63,14 +64,21 @@ export interface TestDatabase {
 
 const logger = createLogger('silent');
 const INSUFFICIENT_PRIVILEGE = '42501';
+/** The one that every server of the product has: here nobody connects to it, so that it can be copied. */
+const MIGRATED_DATABASE = 'shunt';
 const DIRECTORY_PREFIX = 'shunt-test-postgres-';
 
 /**
  * One server per spec file, in a directory of its own under the system's: specs that run at the same time share
  * nothing, and one that is killed breaks no other.
  */
-let server: Promise<{ postgres: EmbeddedPostgres; dir: string }> | null = null;
+let server: Promise<TestServer> | null = null;
 let users = 0;
+
+interface TestServer {
+  readonly postgres: EmbeddedPostgres;
+  readonly dir: string;
+}
 
 export async function testDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
   const { postgres } = await (server ??= startServer());
@@ -80,8 +88,11 @@ export async function testDatabase(options: { migrated?: boolean } = {}): Promis
     ownerUrl: withDatabase(postgres.ownerUrl, name),
     runtimeUrl: withDatabase(postgres.runtimeUrl, name),
   };
-  await asOwner(postgres, `CREATE DATABASE ${name}`);
-  if (options.migrated !== false) await migrate({ ...urls, logger });
+  if (options.migrated === false) {
+    await asOwner(postgres, `CREATE DATABASE ${name}`);
+  } else {
+    await asOwner(postgres, `CREATE DATABASE ${name} TEMPLATE ${MIGRATED_DATABASE}`);
+  }
   const owner = await Database.connect({ url: urls.ownerUrl, logger, role: null, poolSize: 2 });
   const database = await Database.connect({ url: urls.runtimeUrl, logger });
   const secretBox = new SecretBox({ current: randomBytes(32), previous: null });
@@ -113,16 +124,15 @@ async function drop(postgres: EmbeddedPostgres, name: string): Promise<void> {
   }
 }
 
-async function startServer(): Promise<{ postgres: EmbeddedPostgres; dir: string }> {
+async function startServer(): Promise<TestServer> {
   await stopOrphans();
   const dir = mkdtempSync(path.join(tmpdir(), DIRECTORY_PREFIX));
   // Passable for the user that the server drops to when the tests run as root.
   chmodSync(dir, 0o711);
-  const postgres = await startEmbeddedPostgres({
-    dir: path.join(dir, 'postgres'),
-    logger,
-    durable: false,
-  });
+  const home = path.join(dir, 'postgres');
+  const isMigrated = copyTemplate(home);
+  const postgres = await startEmbeddedPostgres({ dir: home, logger, durable: false });
+  if (!isMigrated) await migrate({ ...postgres, logger });
   return { postgres, dir };
 }
 
@@ -219,7 +229,8 @@ const WAY_TO: Readonly<Record<SubscriptionStatus, readonly Act[]>> = {
 };
 
 async function asOwner(postgres: EmbeddedPostgres, sql: string): Promise<void> {
-  const options = { url: postgres.ownerUrl, statementTimeoutMs: 30_000 };
+  const url = withDatabase(postgres.ownerUrl, 'postgres');
+  const options = { url, statementTimeoutMs: 30_000 };
   await withConnection(options, (connection) => connection.query(sql));
 }
 
