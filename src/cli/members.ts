@@ -37,7 +37,7 @@ const add: Command = {
   summary: 'Add somebody to an organization, without an invitation by mail',
   usage: [
     ORG,
-    '--email <address>    who; a new person gets a password, printed once',
+    '--email <address>    who; new, or never confirmed, they get a password, printed once',
     `--role <role>        ${MEMBER_ROLES.join(', ')} (member)`,
   ],
   options: { org: { type: 'string' }, email: { type: 'string' }, role: { type: 'string' } },

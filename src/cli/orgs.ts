@@ -31,7 +31,7 @@ const create: Command = {
   summary: 'Create an organization, with an owner if an address is given',
   usage: [
     '--name <name>           its name',
-    '--owner-email <address> who owns it; a new person gets a password, printed once',
+    '--owner-email <address> who owns it; new, or never confirmed, they get a password, printed once',
   ],
   options: { name: { type: 'string' }, 'owner-email': { type: 'string' } },
   async run(session, args) {

@@ -62,7 +62,7 @@ export class AccountController {
   }
 
   /** With the token of the mail: the account is that of the session, so that nobody confirms a stranger's by mistake. */
-  @Post('confirm-address')
+  @Post('address/confirm')
   @HttpCode(204)
   @SignedIn()
   async confirmAddress(@CurrentUser() user: SignedInUser, @Body() body: unknown): Promise<void> {
@@ -75,7 +75,7 @@ export class AccountController {
     );
   }
 
-  @Post('confirm-address/mail')
+  @Post('address/mail')
   @HttpCode(202)
   @SignedIn()
   async mailConfirmation(@CurrentUser() user: SignedInUser) {

@@ -163,7 +163,7 @@ export class DashboardGuard implements CanActivate {
       403,
       'address_not_confirmed',
       'Confirm your address first: follow the link in the mail that you got when you signed up, or have another sent ' +
-        '(POST /api/account/confirm-address/mail).',
+        '(POST /api/account/address/mail).',
     );
   }
 }

@@ -108,7 +108,7 @@ test('whichever part is wrong, the answer is the same, and so is the time it tak
     code: { ...right, totp: wrongCode },
     everything: { name: 'nobody', secret: 'x', totp: 'abc' },
   };
-  const medians: Record<string, number> = {};
+  const fastest: Record<string, number> = {};
   const bodies = new Set<string>();
   for (const [what, body] of Object.entries(wrong)) {
     const times: number[] = [];
@@ -118,13 +118,13 @@ test('whichever part is wrong, the answer is the same, and so is the time it tak
       times.push(performance.now() - startedMs);
       bodies.add(JSON.stringify([answer.status, answer.body]));
     }
-    medians[what] = Math.round(times.toSorted((a, b) => a - b)[1]!);
+    fastest[what] = Math.round(Math.min(...times));
   }
-  measured('a refusal takes, median of 3, in ms', JSON.stringify(medians));
+  measured('a refusal takes, fastest of 3, in ms', JSON.stringify(fastest));
   expect(bodies.size).toBe(1);
-  const spread = Math.max(...Object.values(medians)) - Math.min(...Object.values(medians));
-  // Whole seconds, unless the machine is so busy that one of them took a second more.
-  expect(Math.min(spread, Math.abs(spread - 1_000))).toBeLessThan(150);
+  // An answer waits for the next whole second: a busy machine may take more of them, and tells nothing by it.
+  const withinSecond = Object.values(fastest).map((ms) => ms % 1_000);
+  expect(Math.max(...withinSecond) - Math.min(...withinSecond)).toBeLessThan(150);
 });
 
 test('a session ends with its logout, and the cookie with it', async () => {
