@@ -89,7 +89,7 @@ describe('the record of a routed call', () => {
     const elsewhere = settled(new PriceBook(), { decision: 'fallback', failed });
     expect(elsewhere.record?.routing).toHaveProperty('excluded', 'unpriceable');
     expect(elsewhere.excluded.mock.calls).toEqual([['unpriceable']]);
-    const asked = { ...ATTEMPT, model: REQUESTED.model };
+    const asked = { ...ATTEMPT, model: REQUESTED.model } as Settlement['attempt'];
     const back = settled(new PriceBook(), {
       decision: 'fallback',
       attempt: asked,

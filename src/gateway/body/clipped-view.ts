@@ -2,6 +2,7 @@ import {
   endOfString,
   endOfValue,
   parseSpan,
+  valuesSince,
   type LongStrings,
   type Member,
   type Span,
@@ -30,7 +31,7 @@ const ELEMENTS_WITH_TEXT = 4;
 /** Deeper levels are left out of the view. */
 export const VIEW_DEPTH_MAX = 16;
 
-/** A value that is parsed at once counts as one for each of so many bytes. */
+/** A value that is parsed at once counts for all that it holds, and for its length. */
 const BYTES_PER_NODE = 64;
 
 const QUOTE = 0x22;
@@ -53,9 +54,15 @@ export function clippedView(bytes: Buffer, { object, members, longStrings }: Sca
   if (members.length > MEMBERS_VIEWED_MAX) view[LEFT_OUT] = true;
   // The last ones, as parsers take the last of a name.
   for (const { key, value } of members.slice(-MEMBERS_VIEWED_MAX)) {
-    setOwn(view, key, viewOf(place, value));
+    const values = value.end - value.start;
+    setOwn(view, key, viewOf(place, { ...value, values }));
   }
   return view;
+}
+
+interface Counted extends Span {
+  /** Itself and those within it, or more. */
+  readonly values: number;
 }
 
 interface Place {
@@ -67,7 +74,7 @@ interface Place {
   readonly nodes: { left: number };
 }
 
-function viewOf(place: Place, span: Span): unknown {
+function viewOf(place: Place, span: Counted): unknown {
   const { bytes, depth } = place;
   const first = bytes[span.start];
   if (first === QUOTE) return stringView(place, span.start + 1, span.end - 1);
@@ -79,9 +86,9 @@ function viewOf(place: Place, span: Span): unknown {
 }
 
 /** What has no room for a long string needs no walk; undefined where there is more, or its strings are broken. */
-function parsedWhole({ bytes, nodes }: Place, span: Span): unknown {
+function parsedWhole({ bytes, nodes }: Place, span: Counted): unknown {
   const length = span.end - span.start;
-  const cost = Math.ceil(length / BYTES_PER_NODE);
+  const cost = Math.max(span.values, Math.ceil(length / BYTES_PER_NODE));
   if (length > STRING_BYTES_MAX || cost > nodes.left) return undefined;
   const parsed = parseSpan(bytes, span);
   if (parsed !== undefined) nodes.left -= cost;
@@ -145,7 +152,7 @@ function isContinuation(byte: number): boolean {
 }
 
 function objectView(place: Place, { start, end }: Span): unknown {
-  const { bytes, longStrings, nodes } = place;
+  const { bytes, nodes } = place;
   const inside = { ...place, depth: place.depth + 1 };
   const view: Record<string, unknown> = {};
   let members = 0;
@@ -156,13 +163,13 @@ function objectView(place: Place, { start, end }: Span): unknown {
       return view;
     }
     const keyEnd = endOfString(bytes, at + 1, end);
-    const value = nextToken(bytes, keyEnd + 1);
-    const valueEnd = endOfValue(bytes, value, end, longStrings);
-    if (keyEnd < 0 || valueEnd < 0) return view;
+    if (keyEnd < 0) return view;
+    const value = valueAt(place, nextToken(bytes, keyEnd + 1), end);
+    if (value === null) return view;
     members++;
     nodes.left--;
-    setOwn(view, decode(bytes, at + 1, keyEnd), viewOf(inside, { start: value, end: valueEnd }));
-    at = nextToken(bytes, valueEnd);
+    setOwn(view, decode(bytes, at + 1, keyEnd), viewOf(inside, value));
+    at = nextToken(bytes, value.end);
   }
   return view;
 }
@@ -196,29 +203,36 @@ function arrayView(place: Place, span: Span): unknown[] {
 
 /** All elements, or the first and the last of them where they are more than may still be viewed. */
 function elementsOf(
-  { bytes, longStrings, nodes }: Place,
+  place: Place,
   { start, end }: Span,
-): { readonly spans: readonly Span[]; readonly isWhole: boolean } {
+): { readonly spans: readonly Counted[]; readonly isWhole: boolean } {
+  const { bytes, nodes } = place;
   let at = nextToken(bytes, start + 1);
   if (at < end - 1 && nodes.left < 2 * END_ELEMENTS) return { spans: [], isWhole: false };
-  const spans: Span[] = [];
-  let last: Span[] | null = null;
+  const spans: Counted[] = [];
+  let last: Counted[] | null = null;
   let oldest = 0;
   while (at < end - 1) {
-    const valueEnd = endOfValue(bytes, at, end, longStrings);
-    if (valueEnd < 0) break;
+    const value = valueAt(place, at, end);
+    if (value === null) break;
     if (last === null && spans.length === nodes.left) {
       last = spans.splice(END_ELEMENTS).slice(-END_ELEMENTS);
     }
-    if (last === null) spans.push({ start: at, end: valueEnd });
+    if (last === null) spans.push(value);
     else {
-      last[oldest] = { start: at, end: valueEnd };
+      last[oldest] = value;
       oldest = (oldest + 1) % END_ELEMENTS;
     }
-    at = nextToken(bytes, valueEnd);
+    at = nextToken(bytes, value.end);
   }
   if (last === null) return { spans, isWhole: true };
   return { spans: [...spans, ...last.slice(oldest), ...last.slice(0, oldest)], isWhole: false };
+}
+
+function valueAt({ bytes, longStrings }: Place, start: number, to: number): Counted | null {
+  const before = valuesSince(0);
+  const end = endOfValue(bytes, start, to, longStrings);
+  return end < 0 ? null : { start, end, values: 1 + valuesSince(before) };
 }
 
 /** The next byte that is neither white space nor a separator. */

@@ -105,6 +105,14 @@ export function endOfValue(
 /** Which closing byte each open level waits for. Scans never interleave, so that one stack serves them all. */
 const closers = new Uint8Array(NESTING_MAX);
 
+/** Passed by all scans so far; wraps round. */
+let valuesPassed = 0;
+
+/** How many values containers held that were scanned since an earlier call gave `before`. */
+export function valuesSince(before: number): number {
+  return (valuesPassed - before) >>> 0;
+}
+
 function endOfContainer(
   bytes: Buffer,
   start: number,
@@ -140,6 +148,7 @@ function endOfContainer(
       at = afterKey(bytes, at, to);
       if (at < 0) return BROKEN;
     }
+    valuesPassed = (valuesPassed + 1) >>> 0;
     const opener = bytes[at];
     if (opener === OPEN_OBJECT || opener === OPEN_ARRAY) {
       if (depth === NESTING_MAX) return TOO_DEEP;

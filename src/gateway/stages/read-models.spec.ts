@@ -33,6 +33,10 @@ describe('the models that a call speaks of', () => {
     expect(read(google)).toEqual(named);
     const override = 'models/gemini-3.5-flash-lite';
     expect(read({ ...google, override })).toEqual({ ...named, override: 'gemini-3.5-flash-lite' });
+    const both = `${override}, gemini-3.5-flash-lite`;
+    expect(read({ ...google, override: both })).toMatchObject({
+      override: 'gemini-3.5-flash-lite',
+    });
     const auto = { ...google, model: 'models/shunt/auto', defaultModel: google.model };
     expect(read(auto)).toEqual({ ...named, model: 'shunt/auto' });
     expect(read({ model: 'models/mine' })).toMatchObject({ requested: 'models/mine' });

@@ -50,9 +50,9 @@ export function readModels(
 
 /** Sent more than once, by an SDK and by a call, it must name the same model each time. */
 function overrideOf(header: string | string[], provider: Provider): string | Refusal {
-  const [name = '', ...others] = new Set(listed(header));
-  const isOne = others.length === 0 && MODEL_NAME.test(name);
-  return isOne ? modelName(provider, name) : new Refusal('override_invalid');
+  const named = listed(header).map((name) => modelName(provider, name));
+  const [name = '', ...others] = new Set(named);
+  return others.length === 0 && MODEL_NAME.test(name) ? name : new Refusal('override_invalid');
 }
 
 /** One that is nobody's yet may be new: its provider will say. */

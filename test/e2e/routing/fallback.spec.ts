@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Target } from '../../../src/domain/routing/decision.js';
 import { FALLBACK_LIMITS } from '../../../src/gateway/stages/forward.js';
+import { TentativeAnswer } from '../../../src/gateway/stages/tentative-answer.js';
 import {
   json,
   startCapturingUpstream,
@@ -14,6 +15,7 @@ import { until } from '../reliability/until.js';
 import { RoutingRig } from './routing-rig.js';
 
 const FIRST_BYTE_MS = 400;
+const receive = TentativeAnswer.prototype.onResponseData;
 
 let upstream: CapturingUpstream;
 let rig: RoutingRig;
@@ -206,6 +208,93 @@ test('once routing is taken away in the middle of a failing call, the model that
   });
   expect(await rig.chat(killed, CHAT)).toMatchObject({ status: 503, served: 'gpt-6-sol' });
   expect(asked()).toEqual(['gpt-6-luna', 'gpt-6-sol']);
+});
+
+describe('a client that leaves while an error is held', () => {
+  /** Begins an error and stops in the middle of it; resolves once its connection is closed. */
+  function stalling(): { readonly answer: Answer; readonly closed: Promise<void> } {
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const answer: Answer = (res) => {
+      res.once('close', resolve);
+      res.writeHead(503, { 'content-type': 'application/json' });
+      res.write('{"error":');
+    };
+    return { answer, closed };
+  }
+
+  test.each([
+    ['the first attempt’s', 'gpt-6-luna', ['gpt-6-luna']],
+    ['a fallback’s', 'gpt-6-sol', ['gpt-6-luna', 'gpt-6-sol']],
+  ])('is heard by the provider: %s', async (_whose, model, tried) => {
+    const { answer, closed } = stalling();
+    answers({ 'gpt-6-luna': overloaded, [model]: answer });
+    const faults: unknown[] = [];
+    const onFault = (error: unknown) => faults.push(error);
+    process.on('uncaughtException', onFault);
+    const leaving = new AbortController();
+    const held = Promise.withResolvers<void>();
+    const hold = vi.spyOn(TentativeAnswer.prototype, 'onResponseData');
+    hold.mockImplementation(function (this: TentativeAnswer, from, chunk) {
+      receive.call(this, from, chunk);
+      if (upstream.captured.length === tried.length) held.resolve();
+    });
+    const gone = fetch(`${rig.gateway.origin}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${tenant.apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify(CHAT),
+      signal: leaving.signal,
+    }).catch(() => undefined);
+    await held.promise;
+    leaving.abort();
+    await gone;
+    await closed;
+    hold.mockRestore();
+    await until('the call is recorded', 5_000, async () => (await rig.records(tenant)).length > 0);
+    process.off('uncaughtException', onFault);
+    expect(await rig.records(tenant)).toMatchObject([
+      { outcome: 'client_aborted', status_code: null },
+    ]);
+    expect(asked()).toEqual(tried);
+    expect(faults).toEqual([]);
+    expect(rig.gateway.logs()).not.toContain('failed inside the gateway');
+  });
+});
+
+describe('a model that Google takes by two names', () => {
+  const COMPATIBLE = '/google/v1beta/openai/chat/completions';
+  const LITE: Target = { provider: 'google', model: 'gemini-3.5-flash-lite' };
+  const FLASH: Target = { provider: 'google', model: 'gemini-3.8-flash' };
+  const ASK = { ...CHAT, model: 'models/gemini-3.8-flash' };
+
+  test('is tried once, and saves nothing as its own fallback', async () => {
+    const google = await rig.activeTenant('google', { fallbackModels: [FLASH] });
+    await rig.rule(google, [LITE]);
+    answers({ 'models/gemini-3.5-flash-lite': overloaded });
+    const said = await rig.chat(google, ASK, {}, COMPATIBLE);
+    expect(said).toMatchObject({ status: 200, decision: 'fallback', served: FLASH.model });
+    expect(asked()).toEqual(['models/gemini-3.5-flash-lite', 'models/gemini-3.8-flash']);
+    const record = await rig.record(google, said);
+    expect(record).toMatchObject({ requested_model: FLASH.model, served_model: FLASH.model });
+    expect(record.routing).toMatchObject({ excluded: 'failed', inputs: { requested: FLASH } });
+    expect(await rig.ledger(google)).toEqual([]);
+    upstream.captured.length = 0;
+    answers({ 'models/gemini-3.5-flash-lite': overloaded, [ASK.model]: overloaded });
+    const session = { 'x-shunt-session-id': 'none is left' };
+    expect(await rig.chat(google, ASK, session, COMPATIBLE)).toMatchObject({ status: 503 });
+    expect(asked()).toEqual(['models/gemini-3.5-flash-lite', 'models/gemini-3.8-flash']);
+  });
+
+  test('has one breaker, and goes by the name that the client used', async () => {
+    const google = await rig.observingTenant('google, observing');
+    answers({ [ASK.model]: overloaded, [FLASH.model]: overloaded });
+    for (const model of [ASK.model, FLASH.model]) {
+      await rig.chat(google, { ...CHAT, model }, {}, COMPATIBLE);
+    }
+    expect(asked()).toEqual([ASK.model, FLASH.model]);
+    const { breakers } = rig.gateway.app.engine.resilience;
+    const watched = breakers.states().filter(({ model }) => model.endsWith(FLASH.model));
+    expect(watched.map(({ model }) => model)).toEqual([FLASH.model]);
+  });
 });
 
 describe('nothing is tried again', () => {

@@ -144,6 +144,21 @@ describe('a body that names its model twice', () => {
   });
 });
 
+test.each([
+  ['/anthropic/v1/messages', { type: 'error' }],
+  ['/google/v1beta/models/shunt/auto:generateContent', { error: { status: 'INVALID_ARGUMENT' } }],
+  ['/groq/openai/v1/chat/completions', { error: { code: 'default_model_elsewhere' } }],
+])(
+  'a default model is sent to no other provider: %s is told what to do instead',
+  async (path, envelope) => {
+    const said = await rig.chat(tenant, `{"model":"shunt/auto",${ASK}}`, {}, path);
+    expect(said.status).toBe(400);
+    expect(JSON.parse(said.text)).toMatchObject(envelope);
+    expect(said.text).toMatch(/default_model_elsewhere/i);
+    expect(upstream.captured).toEqual([]);
+  },
+);
+
 test('headers of the provider that was asked do not go to another one', async () => {
   const across = await rig.activeTenant('across', { crossProviderOptIn: ['groq'] });
   await rig.rule(across, [{ provider: 'groq', model: 'openai/gpt-oss-20b' }]);

@@ -1,6 +1,7 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
+import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Target } from '../../../src/domain/routing/decision.js';
 import type { Sandbox } from '../../../src/sandbox/server.js';
@@ -206,12 +207,24 @@ describe('a call of an organization with a rule', () => {
     await kept(said, 'override', 'gpt-6.1-terra');
   });
 
-  test('that says x-shunt-route: off is passed through', async () => {
-    await kept(
-      await rig.chat(tenant, CHAT, { 'x-shunt-route': 'off' }),
-      'passthrough',
-      'gpt-6-sol',
-    );
+  test.each<[string, string | string[]]>([
+    ['once', 'off'],
+    ['twice', ['off', 'off']],
+    ['beside another word', ['on', ' OFF']],
+  ])('that says x-shunt-route: off, %s, is passed through', async (_how, route) => {
+    const { headers, body } = await request(`${origin}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${tenant.apiKey}`, 'x-shunt-route': route },
+      body: JSON.stringify(CHAT),
+    });
+    await body.dump();
+    const said = saidIn({ get: (name) => String(headers[name]) });
+    await kept(said, 'passthrough', 'gpt-6-sol');
+  });
+
+  test('whose x-shunt-route is another word is routed as without it', async () => {
+    const said = await rig.chat(tenant, CHAT, { 'x-shunt-route': 'offline' });
+    expect(said).toMatchObject({ status: 200, served: 'gpt-6-luna' });
   });
 
   test('of a project that opted out is passed through, until it opts in again', async () => {

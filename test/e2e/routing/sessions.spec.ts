@@ -149,6 +149,7 @@ describe('state that answers bring', () => {
   }
   const USUAL: Turn = { answered: metered };
   const OFF = { 'x-shunt-route': 'off' };
+  const UNSEEN = { 'x-shunt-session-id': 'seen by another' };
 
   test('stays with the one model that gave them all', async () => {
     const served = await conversation('one', [USUAL, USUAL, USUAL]);
@@ -157,20 +158,12 @@ describe('state that answers bring', () => {
 
   test.each<[string, Turn]>([
     ['a fallback', { answered: busy }],
-    ['the client’s wish for a model', { answered: metered, headers: { 'x-shunt-model': OPUS } }],
-    ['the client’s wish not to be routed', { answered: metered, headers: OFF }],
-    ['a wish, in an answer without usage', { answered: unmetered, headers: OFF }],
+    ['a model that the client named', { answered: metered, headers: { 'x-shunt-model': OPUS } }],
+    ['a call that is not to be routed', { answered: metered, headers: OFF }],
+    ['an answer without usage', { answered: unmetered, headers: OFF }],
+    ['an answer that another replica saw', { answered: metered, headers: { ...OFF, ...UNSEEN } }],
   ])('goes to the model asked for once that one answered too: by %s', async (how, turn) => {
     const served = await conversation(how, [USUAL, turn, USUAL, USUAL]);
     expect(served).toEqual([HAIKU.model, OPUS, OPUS, OPUS]);
-  });
-
-  test('goes to the model asked for where an answer was given while routing was off', async () => {
-    const own = tenant;
-    tenant = await rig.activeTenant('held');
-    await rig.rule(tenant, [HAIKU]);
-    const before = await conversation('held', [USUAL]);
-    expect(before).toEqual([HAIKU.model]);
-    tenant = own;
   });
 });

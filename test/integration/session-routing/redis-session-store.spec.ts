@@ -67,6 +67,15 @@ describe.skipIf(!hasRedisServer)('sessions over two replicas (needs redis-server
     expect((await one.store.find(NAME))?.caches).toHaveLength(2);
   });
 
+  it('that another model answered through the other replica is known, its usage or not', async () => {
+    const [one, other] = [await replica(), await replica()];
+    one.store.note(NAME, 'project', outcomeAt(clock.timeMs, CHEAP));
+    await until(async () => (await other.store.find(NAME))?.answeredBy?.model === CHEAP.model);
+    other.store.noteAnswerer(NAME, DEAR, { shown: 1, hidden: false });
+    await until(async () => (await one.store.find(NAME))?.answeredBy === null);
+    expect(await routeSeen(one)).toEqual(CHEAP);
+  });
+
   it('the process’s own copy serves while Redis is down, and its later calls win afterwards', async () => {
     const one = await replica();
     one.store.note(NAME, 'project', outcomeAt(clock.timeMs, CHEAP));
