@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import * as models from '../../../test/support/capabilities.js';
 import { NO_FACTS, STATE_PINS, type PromptFacts } from '../classification/prompt-facts.js';
 import { modelAllowed } from '../policy/allow-lists.js';
 import type { ModelCapabilities } from './candidate.js';
@@ -8,25 +9,9 @@ import { obstaclesOf, obstaclesOfRequested, type RoutedCall } from './obstacles.
 import { PROVIDERS } from './provider.js';
 
 const ABLE: ModelCapabilities = {
-  tools: 'always',
-  toolsOnChat: 'always',
-  forcedTools: true,
-  parallelTools: true,
-  images: true,
-  audio: true,
-  documents: true,
-  jsonSchema: true,
-  sampling: 'always',
-  logprobs: 'always',
-  multipleChoices: true,
-  prediction: true,
-  stop: true,
-  verbosity: true,
-  prefill: true,
-  legacyMaxTokens: true,
+  ...models.ABLE,
   efforts: [],
   thinking: [],
-  reasonsByDefault: false,
   contextTokens: 100_000,
   outputTokens: 10_000,
 };

@@ -1,53 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import * as models from '../../../test/support/capabilities.js';
 import type { Classification } from '../classification/classification.js';
 import { NO_FACTS, type PromptFacts } from '../classification/prompt-facts.js';
 import type { Candidate, ModelCapabilities } from './candidate.js';
 import { ineligibilities, type Allowance, type Ineligibility } from './eligibility.js';
 import { project, type Substitution } from './projection.js';
 
-const ABLE: ModelCapabilities = {
-  tools: 'always',
-  toolsOnChat: 'always',
-  forcedTools: true,
-  parallelTools: true,
-  images: true,
-  audio: true,
-  documents: true,
-  jsonSchema: true,
-  sampling: 'always',
-  logprobs: 'always',
-  multipleChoices: true,
-  prediction: true,
-  stop: true,
-  verbosity: true,
-  prefill: true,
-  legacyMaxTokens: true,
-  efforts: ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'],
-  thinking: ['disabled', 'adaptive', 'between_tools', 'budget'],
-  reasonsByDefault: false,
-  contextTokens: 1_000,
-  outputTokens: 500,
-};
+const ABLE: ModelCapabilities = { ...models.ABLE, contextTokens: 1_000, outputTokens: 500 };
 const UNABLE: ModelCapabilities = {
-  tools: 'never',
-  toolsOnChat: 'never',
-  forcedTools: false,
-  parallelTools: false,
-  images: false,
-  audio: false,
-  documents: false,
-  jsonSchema: false,
-  sampling: 'never',
-  logprobs: 'never',
-  multipleChoices: false,
-  prediction: false,
-  stop: false,
-  verbosity: false,
-  prefill: false,
-  legacyMaxTokens: false,
-  efforts: [],
-  thinking: [],
-  reasonsByDefault: true,
+  ...models.UNABLE,
   contextTokens: 1_000,
   outputTokens: 500,
 };

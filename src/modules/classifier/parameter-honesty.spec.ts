@@ -1,82 +1,28 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import * as models from '../../../test/support/capabilities.js';
+import {
+  PLAIN_BODIES,
+  WIRE_FORMATS,
+  type Body,
+  type Format,
+} from '../../../test/support/plain-bodies.js';
 import type { PromptFacts } from '../../domain/classification/prompt-facts.js';
 import type { ModelCapabilities } from '../../domain/routing/candidate.js';
 import { ineligibilities, type Ineligibility } from '../../domain/routing/eligibility.js';
 import { isListed, PARAMETERS } from '../../domain/routing/parameters.js';
 import type { Provider } from '../../domain/routing/provider.js';
-import type { WireFormat } from '../providers/wire-format.js';
 import { readPrompt } from './read-prompt.js';
 
-const ABLE: ModelCapabilities = {
-  tools: 'always',
-  toolsOnChat: 'always',
-  forcedTools: true,
-  parallelTools: true,
-  images: true,
-  audio: true,
-  documents: true,
-  jsonSchema: true,
-  sampling: 'always',
-  logprobs: 'always',
-  multipleChoices: true,
-  prediction: true,
-  stop: true,
-  verbosity: true,
-  prefill: true,
-  legacyMaxTokens: true,
-  efforts: ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'],
-  thinking: ['disabled', 'adaptive', 'between_tools', 'budget'],
-  reasonsByDefault: true,
-  contextTokens: 1_000_000,
-  outputTokens: 100_000,
-};
-const UNABLE: ModelCapabilities = {
-  tools: 'never',
-  toolsOnChat: 'never',
-  forcedTools: false,
-  parallelTools: false,
-  images: false,
-  audio: false,
-  documents: false,
-  jsonSchema: false,
-  sampling: 'never',
-  logprobs: 'never',
-  multipleChoices: false,
-  prediction: false,
-  stop: false,
-  verbosity: false,
-  prefill: false,
-  legacyMaxTokens: false,
-  efforts: [],
-  thinking: [],
-  reasonsByDefault: true,
-  contextTokens: 1_000_000,
-  outputTokens: 1_000,
-};
+const ABLE: ModelCapabilities = { ...models.ABLE, reasonsByDefault: true };
 const NO_LIST = { providers: null, models: null };
 const ANY = { organization: NO_LIST, project: NO_LIST };
 
-type Body = Readonly<Record<string, unknown>>;
-type Format = Exclude<PromptFacts['format'], 'none'>;
-
-const WIRE: Readonly<Record<Format, WireFormat>> = {
-  openai_chat: 'openai_chat',
-  openai_responses: 'openai_responses',
-  anthropic_messages: 'anthropic_messages',
-  google: 'google_generate_content',
-};
 const HOME: Readonly<Record<Format, Provider>> = {
   openai_chat: 'openai',
   openai_responses: 'openai',
   anthropic_messages: 'anthropic',
   google: 'google',
-};
-const PLAIN: Readonly<Record<Format, Body>> = {
-  openai_chat: { messages: [{ role: 'user', content: 'Hi' }] },
-  openai_responses: { input: 'Hi' },
-  anthropic_messages: { messages: [{ role: 'user', content: 'Hi' }] },
-  google: { contents: [{ role: 'user', parts: [{ text: 'Hi' }] }] },
 };
 const LONG = 50_000;
 const CHAT_TOOLS = [{ type: 'function', function: { name: 'f', parameters: {} } }];
@@ -202,13 +148,13 @@ const SAMPLES: Readonly<Record<Format, Readonly<Record<string, Body>>>> = {
   },
 };
 
-const FORMATS = Object.keys(WIRE) as Format[];
+const FORMATS = Object.keys(WIRE_FORMATS) as Format[];
 const ROWS = FORMATS.flatMap((format) =>
   Object.entries(PARAMETERS[format]).map(([name, rule]) => ({ format, name, ...rule })),
 );
 
 function factsOf(format: Format, change: Body): PromptFacts {
-  return readPrompt(WIRE[format], { ...PLAIN[format], ...change })!.facts;
+  return readPrompt(WIRE_FORMATS[format], { ...PLAIN_BODIES[format], ...change })!.facts;
 }
 
 function against(
@@ -230,12 +176,12 @@ describe('a parameter', () => {
     expect(facts.unlisted).toBe(false);
     switch (within) {
       case 'all':
-        expect(against(facts, UNABLE, home)).toEqual([]);
+        expect(against(facts, models.UNABLE, home)).toEqual([]);
         break;
       case 'capability':
         expect(against(facts, ABLE, home)).toEqual([]);
-        expect(against(facts, UNABLE, home)).not.toEqual([]);
-        expect(against(facts, UNABLE, home)).not.toContain('parameter');
+        expect(against(facts, models.UNABLE, home)).not.toEqual([]);
+        expect(against(facts, models.UNABLE, home)).not.toContain('parameter');
         break;
       case 'state':
         expect(against(facts, ABLE, home)).toContainEqual(expect.stringMatching(/^state_/));
@@ -283,7 +229,7 @@ describe('a parameter', () => {
 
   it('that is null is not set', () => {
     const facts = factsOf('openai_chat', { seed: null, unheard_of: null });
-    expect(against(facts, UNABLE, 'openai')).toEqual([]);
+    expect(against(facts, models.UNABLE, 'openai')).toEqual([]);
   });
 });
 
@@ -339,9 +285,9 @@ describe('a call keeps its model where something in it is not known', () => {
       fc.property(fc.string(), fc.constantFrom(...FORMATS), (name, format) => {
         fc.pre(!isListed(format, name));
         const body = JSON.parse(
-          `{${JSON.stringify(name)}:1,${JSON.stringify(PLAIN[format]).slice(1)}`,
+          `{${JSON.stringify(name)}:1,${JSON.stringify(PLAIN_BODIES[format]).slice(1)}`,
         ) as Body;
-        const read = readPrompt(WIRE[format], body)!.facts;
+        const read = readPrompt(WIRE_FORMATS[format], body)!.facts;
         const snake = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
         if (format === 'google' && isListed(format, snake)) return;
         expect(against(read, ABLE, HOME[format])).toContain('request_unread');

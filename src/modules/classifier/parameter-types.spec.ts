@@ -1,25 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import {
+  PLAIN_BODIES,
+  WIRE_FORMATS,
+  type Body,
+  type Format,
+} from '../../../test/support/plain-bodies.js';
 import type { PromptFacts } from '../../domain/classification/prompt-facts.js';
 import { PARAMETERS } from '../../domain/routing/parameters.js';
-import type { WireFormat } from '../providers/wire-format.js';
 import { readPrompt } from './read-prompt.js';
-
-type Body = Readonly<Record<string, unknown>>;
-type Format = Exclude<PromptFacts['format'], 'none'>;
-
-const WIRE: Readonly<Record<Format, WireFormat>> = {
-  openai_chat: 'openai_chat',
-  openai_responses: 'openai_responses',
-  anthropic_messages: 'anthropic_messages',
-  google: 'google_generate_content',
-};
-const PLAIN: Readonly<Record<Format, Body>> = {
-  openai_chat: { messages: [{ role: 'user', content: 'Hi' }] },
-  openai_responses: { input: 'Hi' },
-  anthropic_messages: { messages: [{ role: 'user', content: 'Hi' }] },
-  google: { contents: [{ role: 'user', parts: [{ text: 'Hi' }] }] },
-};
 
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isList = (value: unknown): boolean => Array.isArray(value);
@@ -209,7 +198,7 @@ const PLACES: Readonly<Record<Format, Places>> = {
   },
 };
 
-const FORMATS = Object.keys(WIRE) as Format[];
+const FORMATS = Object.keys(WIRE_FORMATS) as Format[];
 const READ = FORMATS.flatMap((format) =>
   Object.entries(PLACES[format]).map(([name, [kind, place]]) => ({
     format,
@@ -220,7 +209,7 @@ const READ = FORMATS.flatMap((format) =>
 );
 
 const factsOf = (format: Format, change: Body): PromptFacts =>
-  readPrompt(WIRE[format], { ...PLAIN[format], ...change })!.facts;
+  readPrompt(WIRE_FORMATS[format], { ...PLAIN_BODIES[format], ...change })!.facts;
 
 const values = fc.oneof(
   fc.constantFrom<unknown>('2', '1024', '-1', 'true', '', 2.5, -1, -2.5, Infinity, 0, 3),
@@ -261,7 +250,7 @@ describe('a value of another type than its parameter’s', () => {
 describe('a parameter', () => {
   const optional = READ.filter(
     ({ format, name }) =>
-      !name.includes(' ') && name !== 'developer_role' && !(name in PLAIN[format]),
+      !name.includes(' ') && name !== 'developer_role' && !(name in PLAIN_BODIES[format]),
   );
   it.each(optional)('that is null is not set: $format $name', ({ format, name, body }) => {
     const { parameters, unlisted } = factsOf(format, body(null));

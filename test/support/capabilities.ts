@@ -1,0 +1,51 @@
+import type { ModelCapabilities } from '../../src/domain/routing/candidate.js';
+
+/** A model that can do everything. */
+export const ABLE: ModelCapabilities = {
+  tools: 'always',
+  toolsOnChat: 'always',
+  forcedTools: true,
+  parallelTools: true,
+  images: true,
+  audio: true,
+  documents: true,
+  jsonSchema: true,
+  sampling: 'always',
+  logprobs: 'always',
+  multipleChoices: true,
+  prediction: true,
+  stop: true,
+  verbosity: true,
+  prefill: true,
+  legacyMaxTokens: true,
+  efforts: ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'],
+  thinking: ['disabled', 'adaptive', 'between_tools', 'budget'],
+  reasonsByDefault: false,
+  contextTokens: 1_000_000,
+  outputTokens: 100_000,
+};
+
+/** One that takes text and answers it. */
+export const UNABLE: ModelCapabilities = {
+  tools: 'never',
+  toolsOnChat: 'never',
+  forcedTools: false,
+  parallelTools: false,
+  images: false,
+  audio: false,
+  documents: false,
+  jsonSchema: false,
+  sampling: 'never',
+  logprobs: 'never',
+  multipleChoices: false,
+  prediction: false,
+  stop: false,
+  verbosity: false,
+  prefill: false,
+  legacyMaxTokens: false,
+  efforts: [],
+  thinking: [],
+  reasonsByDefault: true,
+  contextTokens: 1_000_000,
+  outputTokens: 1_000,
+};
