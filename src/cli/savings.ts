@@ -237,11 +237,22 @@ function measuredTold(measured: SavingsReport['figures']['measured']): string[] 
     interval === null
       ? `No interval: ${(measured.no_interval ?? '').replaceAll('_', ' ')}.`
       : `95 % interval: ${usd(interval.low_nano_usd)} to ${usd(interval.high_nano_usd)}; the smallest effect that so few sessions show: ${usd(measured.smallest_effect_nano_usd ?? '0')}.`;
+  const {
+    control: ofControl,
+    routed: ofRouted,
+    each_at_most_nano_usd: most,
+  } = measured.unknown_costs;
+  const unknown =
+    ofControl + ofRouted > 0
+      ? [
+          `Of unknown cost: ${ofControl} (control) and ${ofRouted} (routed) calls and attempts, at most ${usd(most)} each; the interval holds both ends of that.`,
+        ]
+      : [];
   const warning =
     measured.unreliable.length > 0
       ? [`Do not rely on the interval: ${measured.unreliable.join(', ').replaceAll('_', ' ')}.`]
       : [];
-  return [table(['', 'sessions', 'mean'], rows), said, ...warning];
+  return [table(['', 'sessions', 'mean'], rows), said, ...unknown, ...warning];
 }
 
 /** Longer names first: the first that fits is taken. */

@@ -13,6 +13,8 @@ import {
 const repeated = (count: number, amount: (i: number) => bigint): bigint[] =>
   Array.from({ length: count }, (_, i) => amount(i));
 
+const NOTHING_UNKNOWN = { control: 0, routed: 0, eachAtMost: 0n };
+
 /** As if routing had saved nothing by anybody's account: the baseline of a routed session is what it cost. */
 function measured(control: readonly bigint[], routed: readonly bigint[]): MeasuredDifference {
   const asRequested = powerSums([...control, ...routed]);
@@ -20,6 +22,7 @@ function measured(control: readonly bigint[], routed: readonly bigint[]): Measur
     control: powerSums(control),
     routed: powerSums(routed),
     asRequested,
+    unknown: NOTHING_UNKNOWN,
   });
 }
 
@@ -88,11 +91,26 @@ test('what the baseline of routed sessions says moves no mean, and only ever wid
   const calm = powerSums(repeated(2_000, (i) => 1_000n + BigInt(i % 50)));
   const wild = powerSums(repeated(2_000, (i) => (i % 100 === 0 ? 50_000n : 1_000n)));
   const [told, warned] = [calm, wild].map((asRequested) =>
-    measureDifference({ control, routed, asRequested }),
+    measureDifference({ control, routed, asRequested, unknown: NOTHING_UNKNOWN }),
   );
   expect(warned?.differenceNanoUsd).toBe(told?.differenceNanoUsd);
   expect(warned?.interval?.lowNanoUsd).toBeLessThan(Number(told?.interval?.lowNanoUsd));
   expect(warned?.interval?.highNanoUsd).toBeGreaterThan(Number(told?.interval?.highNanoUsd));
+});
+
+test('what costs are not known is in the interval at both its ends, as nothing and at the most that it may be', () => {
+  const costs = repeated(1_000, (i) => 1_000n + BigInt(i % 50));
+  const all = { control: powerSums(costs), routed: powerSums(costs), asRequested: powerSums([...costs, ...costs]) }; // prettier-ignore
+  const [without, known] = [NOTHING_UNKNOWN, { control: 10, routed: 30, eachAtMost: 5_001n }].map(
+    (unknown) => measureDifference({ ...all, unknown }),
+  );
+  expect(known?.differenceNanoUsd).toBe(without?.differenceNanoUsd);
+  expect(known!.interval!.lowNanoUsd).toBe(without!.interval!.lowNanoUsd - 151n);
+  expect(known!.interval!.highNanoUsd).toBe(without!.interval!.highNanoUsd + 51n);
+  expect(known!.smallestEffectNanoUsd).toBe(without!.smallestEffectNanoUsd! + 151n);
+  expect(known?.unreliable).toEqual([]);
+  const many = measureDifference({ ...all, unknown: { control: 0, routed: 51, eachAtMost: 1n } });
+  expect(many.unreliable).toEqual(['unknown_costs']);
 });
 
 test('moments from sums are those of the definition', () => {

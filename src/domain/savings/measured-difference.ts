@@ -2,12 +2,14 @@ import { divideHalfEven, type NanoUsd } from '../money/nano-usd.js';
 import { studentQuantile } from './measured-difference-student.js';
 
 /** Names the arithmetic below; a change of it is a new name. There is no randomness in it, hence no seed. */
-export const DIFFERENCE_METHOD = 'welch-lognormal-2';
+export const DIFFERENCE_METHOD = 'welch-lognormal-3';
 
 /** With fewer sessions in either group no interval is given. */
 export const SESSIONS_MIN = 20;
 /** With fewer sessions in both groups together a kind of session that is rare and dear may not have occurred at all. */
 export const SESSIONS_RELIABLE = 1_000;
+/** More attempts and calls of unknown cost than one for so many sessions of their group, and bounds say little. */
+export const UNKNOWN_ONE_IN = 20n;
 /** One session that carries more than one part in so many of all dollars: the next one like it would change everything. */
 export const DOMINANCE_PARTS = 10n;
 
@@ -34,7 +36,7 @@ export const NO_SESSIONS: PowerSums = Object.freeze({
   largest: 0n,
 });
 
-export type Unreliability = 'few_sessions' | 'one_session_dominates';
+export type Unreliability = 'few_sessions' | 'one_session_dominates' | 'unknown_costs';
 
 export interface MeasuredDifference {
   readonly method: typeof DIFFERENCE_METHOD;
@@ -42,7 +44,7 @@ export interface MeasuredDifference {
   readonly routed: { readonly sessions: number; readonly meanNanoUsd: NanoUsd };
   /** Mean of the control group minus mean of the routed one, per session: positive where routing costs less. Null without sessions in both. */
   readonly differenceNanoUsd: NanoUsd | null;
-  /** 95 %; null where `noInterval` says why. */
+  /** 95 %, and what is unknown on top; null where `noInterval` says why. */
   readonly interval: { readonly lowNanoUsd: NanoUsd; readonly highNanoUsd: NanoUsd } | null;
   readonly noInterval: 'too_few_sessions' | 'no_variation' | null;
   /** The smallest true difference that so many sessions would show (at 95 %) four times out of five. */
@@ -58,6 +60,18 @@ export interface ComparedSessions {
   readonly routed: PowerSums;
   /** Both together, as if none had been routed: what control sessions cost, and the baseline of routed ones. */
   readonly asRequested: PowerSums;
+  readonly unknown: UnknownCosts;
+}
+
+/**
+ * Calls and attempts of these sessions that may have cost something, nobody knows what. They are in the sums as nothing:
+ * a session without them would be left out more often in one group than in the other, and the longest ones first.
+ */
+export interface UnknownCosts {
+  readonly control: number;
+  readonly routed: number;
+  /** What one of them is taken to have cost at most, in nano-USD. */
+  readonly eachAtMost: NanoUsd;
 }
 
 /** Of one group's sessions: mean and (unbiased) variance in nano-USD, and the fourth central moment over the squared second. */
@@ -102,6 +116,7 @@ export function measureDifference({
   control,
   routed,
   asRequested,
+  unknown,
 }: ComparedSessions): MeasuredDifference {
   const both = control.sessions > 0 && routed.sessions > 0;
   const known = {
@@ -117,16 +132,33 @@ export function measureDifference({
   const moments = [control, routed, asRequested].map(momentsOf) as [Moments, Moments, Moments];
   const estimated = estimateInterval(...moments);
   if (estimated === null) return { ...without, noInterval: 'no_variation' };
+  const ofRouted = perSession(unknown.routed, unknown.eachAtMost, routed);
+  const ofControl = perSession(unknown.control, unknown.eachAtMost, control);
   return {
     ...known,
     interval: {
-      lowNanoUsd: BigInt(Math.floor(estimated.low)),
-      highNanoUsd: BigInt(Math.ceil(estimated.high)),
+      lowNanoUsd: BigInt(Math.floor(estimated.low)) - ofRouted,
+      highNanoUsd: BigInt(Math.ceil(estimated.high)) + ofControl,
     },
     noInterval: null,
-    smallestEffectNanoUsd: BigInt(Math.ceil(estimated.smallestEffect)),
-    unreliable: unreliabilities(asRequested),
+    smallestEffectNanoUsd: BigInt(Math.ceil(estimated.smallestEffect)) + ofRouted,
+    unreliable: [
+      ...unreliabilities(asRequested),
+      ...(isMuchUnknown(unknown.control, control) || isMuchUnknown(unknown.routed, routed)
+        ? (['unknown_costs'] as const)
+        : []),
+    ],
   };
+}
+
+/** Rounded up: what a group's mean may be higher by. */
+function perSession(unknown: number, eachAtMost: NanoUsd, { sessions }: PowerSums): NanoUsd {
+  const count = BigInt(sessions);
+  return (BigInt(unknown) * eachAtMost + count - 1n) / count;
+}
+
+function isMuchUnknown(unknown: number, { sessions }: PowerSums): boolean {
+  return BigInt(unknown) * UNKNOWN_ONE_IN > BigInt(sessions);
 }
 
 /** The stated rule by which an interval says of itself that it is not to be relied on. */

@@ -3,6 +3,7 @@ import {
   measureDifference,
   powerSums,
   type MeasuredDifference,
+  type UnknownCosts,
 } from '../../domain/savings/measured-difference.js';
 import type { Queryable } from '../../platform/postgres/queryable.js';
 import type { ReportPeriod } from '../observation/report.js';
@@ -27,9 +28,13 @@ export interface MeasuredJson {
   readonly left_out: {
     /** The control share was changed while they lasted, and what was remembered of them is lost. */
     readonly changed_group: number;
-    /** A call of theirs has no cost, or an attempt of it may have had one that is not known. */
-    readonly not_priced_control: number;
-    readonly not_priced_routed: number;
+  };
+  /** Calls and attempts that may have cost something, nobody knows what: at nothing in the means, at their bound in the interval. */
+  readonly unknown_costs: {
+    readonly control: number;
+    readonly routed: number;
+    /** What the dearest call of these sessions cost. */
+    readonly each_at_most_nano_usd: string;
   };
 }
 
@@ -47,25 +52,35 @@ interface SessionPart {
   /** The same, had each call gone to what was asked for. */
   readonly asked: string;
   readonly asked_since: string;
-  readonly unpriced: boolean;
-  readonly unpriced_since: boolean;
+  /** Calls and attempts of unknown cost, likewise. */
+  readonly unknown: number;
+  readonly unknown_since: number;
+  /** What the dearest of its calls cost. */
+  readonly dearest: string;
 }
 
 interface Session {
   readonly control: boolean;
   isMixed: boolean;
-  isUnpriced: boolean;
+  unknown: number;
+  dearest: NanoUsd;
   cost: NanoUsd;
   /** What it had cost at the models that were asked for. */
   asked: NanoUsd;
+}
+
+interface Compared {
+  readonly measured: MeasuredDifference;
+  readonly unknown: UnknownCosts;
 }
 
 /**
  * A session counts from its first call on that would have been routed: until then both groups are treated alike, so
  * that which sessions count, and from where, does not depend on the group. One that was under way when the period began
  * is looked at from before it ($5): where its first such call was, its later ones need not be the same in both groups.
- * Failed attempts are a part of the cost; one that may have cost something, nobody knows what, leaves its session without
- * a price. An entry's time is the time at which its call began.
+ * Failed attempts are a part of the cost. A session stays in its group whatever went wrong in it: what may have cost
+ * something, nobody knows what, is counted. A provider's refusal that states no usage cost nothing. An entry's time is the
+ * time at which its call began.
  */
 const SESSIONS = `
   WITH entries AS (
@@ -76,8 +91,9 @@ const SESSIONS = `
      GROUP BY request_id
   ), calls AS (
     SELECT r.session_key, r.started_at, r.started_at >= to_timestamp($2::float8 / 1000) AS inside,
-           (r.pricing = 'priced' OR r.metering = 'not_applicable')
-             AND (r.routing ->> 'unknownCostAttempts') IS NULL AS known,
+           CASE WHEN r.pricing = 'priced' OR r.metering = 'not_applicable' THEN 0
+                WHEN r.outcome = 'upstream_error' AND r.usage IS NULL THEN 0 ELSE 1 END
+             + coalesce((r.routing ->> 'unknownCostAttempts')::int, 0) AS unknown,
            coalesce(r.cost_nano_usd, 0) + coalesce(e.failed, 0) AS cost,
            coalesce(e.baseline, r.cost_nano_usd, 0) AS asked,
            (r.routing -> 'inputs' ->> 'control')::boolean AS control,
@@ -93,8 +109,9 @@ const SESSIONS = `
          trunc(coalesce(sum(cost) FILTER (WHERE inside AND started_at >= since), 0))::text AS cost_since,
          trunc(sum(asked) FILTER (WHERE inside))::text AS asked,
          trunc(coalesce(sum(asked) FILTER (WHERE inside AND started_at >= since), 0))::text AS asked_since,
-         bool_or(NOT known) FILTER (WHERE inside) AS unpriced,
-         coalesce(bool_or(NOT known) FILTER (WHERE inside AND started_at >= since), false) AS unpriced_since
+         (sum(unknown) FILTER (WHERE inside))::int AS unknown,
+         coalesce(sum(unknown) FILTER (WHERE inside AND started_at >= since), 0)::int AS unknown_since,
+         trunc(max(cost) FILTER (WHERE inside))::text AS dearest
     FROM calls GROUP BY session_key, since HAVING bool_or(inside)
    LIMIT ${SESSIONS_MAX + 1}`;
 
@@ -127,37 +144,50 @@ function add(sessions: Map<string, Session>, part: SessionPart): void {
     sessions.set(part.session, {
       control: part.control,
       isMixed: part.mixed,
-      isUnpriced: part.unpriced_since,
+      unknown: part.unknown_since,
+      dearest: BigInt(part.dearest),
       cost: BigInt(part.cost_since),
       asked: BigInt(part.asked_since),
     });
     return;
   }
   known.isMixed ||= part.mixed || (part.control !== null && part.control !== known.control);
-  known.isUnpriced ||= part.unpriced;
+  known.unknown += part.unknown;
+  known.dearest = larger(known.dearest, BigInt(part.dearest));
   known.cost += BigInt(part.cost);
   known.asked += BigInt(part.asked);
 }
 
+/** The sessions of one group. */
 function groupOf(sessions: readonly Session[], control: boolean): Session[] {
-  return sessions.filter(
-    (session) => session.control === control && !session.isMixed && !session.isUnpriced,
-  );
+  return sessions.filter((session) => session.control === control && !session.isMixed);
 }
 
-function compared(control: readonly Session[], routed: readonly Session[]): MeasuredDifference {
+function compared(control: readonly Session[], routed: readonly Session[]): Compared {
   const costs = (group: readonly Session[]): NanoUsd[] => group.map(({ cost }) => cost);
-  return measureDifference({
+  const unknownOf = (group: readonly Session[]): number =>
+    group.reduce((sum, { unknown }) => sum + unknown, 0);
+  const dearest = [...control, ...routed].map((session) => session.dearest);
+  const unknown: UnknownCosts = {
+    control: unknownOf(control),
+    routed: unknownOf(routed),
+    eachAtMost: dearest.reduce(larger, 0n),
+  };
+  const measured = measureDifference({
     control: powerSums(costs(control)),
     routed: powerSums(costs(routed)),
     asRequested: powerSums([...costs(control), ...routed.map(({ asked }) => asked)]),
+    unknown,
   });
+  return { measured, unknown };
 }
 
-function measuredJson(measured: MeasuredDifference, sessions: readonly Session[]): MeasuredJson {
+function larger(one: NanoUsd, other: NanoUsd): NanoUsd {
+  return other > one ? other : one;
+}
+
+function measuredJson({ measured, unknown }: Compared, sessions: readonly Session[]): MeasuredJson {
   const { interval } = measured;
-  const unpriced = (control: boolean): number =>
-    sessions.filter((s) => !s.isMixed && s.isUnpriced && s.control === control).length;
   return {
     method: measured.method,
     control: groupJson(measured.control),
@@ -172,8 +202,11 @@ function measuredJson(measured: MeasuredDifference, sessions: readonly Session[]
     unreliable: measured.unreliable,
     left_out: {
       changed_group: sessions.filter(({ isMixed }) => isMixed).length,
-      not_priced_control: unpriced(true),
-      not_priced_routed: unpriced(false),
+    },
+    unknown_costs: {
+      control: unknown.control,
+      routed: unknown.routed,
+      each_at_most_nano_usd: String(unknown.eachAtMost),
     },
   };
 }

@@ -261,7 +261,8 @@ describe('the measured difference', () => {
       difference_nano_usd: '600',
       no_interval: null,
       unreliable: ['few_sessions'],
-      left_out: { changed_group: 0, not_priced_control: 0, not_priced_routed: 0 },
+      left_out: { changed_group: 0 },
+      unknown_costs: { control: 0, routed: 0 },
     });
     const { low_nano_usd: low = '0', high_nano_usd: high = '0' } = measured.interval_95 ?? {};
     expect(Number(low)).toBeGreaterThan(0);
@@ -331,28 +332,48 @@ describe('the measured difference', () => {
     });
   });
 
-  test('leaves out, in either group alike, who has an attempt that may have cost something', async () => {
+  test('keeps a session whatever went wrong in it, and widens the interval by what that may have cost', async () => {
     const orgId = await rig.organization();
-    const call = (i: number, control: boolean, unknownCostAttempts?: number): TestCall => ({
-      atMs: FROM + i,
-      session_key: `s${i}`,
-      cost_nano_usd: '70',
+    const wrong = (name: string, changes: Partial<TestCall>): TestCall => ({
+      atMs: FROM + 60_000,
+      session_key: name,
+      ...changes,
+    });
+    const attempts = (control: boolean, unknownCostAttempts: number): Partial<TestCall> => ({
+      cost_nano_usd: '1',
       storedRouting: {
         inputs: { control },
-        decision: { wouldRoute: { provider: 'openai', model: 'gpt-6-luna' } },
-        ...(unknownCostAttempts === undefined ? {} : { unknownCostAttempts }),
+        decision: { wouldRoute: null },
+        unknownCostAttempts,
       } as unknown as TestCall['storedRouting'],
     });
-    await rig.calls(orgId, [call(0, true), call(1, true, 1), call(2, false), call(3, false, 2)]);
-    const { measured } = await figuresOf(orgId);
-    expect(measured).toMatchObject({
-      control: { sessions: 1, mean_nano_usd: '70' },
-      routed: { sessions: 1, mean_nano_usd: '70' },
-      left_out: { changed_group: 0, not_priced_control: 1, not_priced_routed: 1 },
+    const calls = [
+      ...sessions('c', true, costs(500, 1_000)),
+      ...sessions('r', false, costs(500, 400)),
+    ];
+    await rig.calls(orgId, calls);
+    const { measured: before } = await figuresOf(orgId);
+    await rig.calls(orgId, [
+      wrong('c1', UNMETERED),
+      wrong('c2', { ...UNMETERED, outcome: 'upstream_error', status_code: 500 }),
+      wrong('r1', { ...UNMETERED, outcome: 'upstream_failed', atMs: FROM + 3 * DAY_MS }),
+      wrong('r2', attempts(false, 2)),
+    ]);
+    const { measured: after } = await figuresOf(orgId);
+    expect(after).toMatchObject({
+      control: before.control,
+      routed: { sessions: 500 },
+      left_out: { changed_group: 0 },
+      // The refusal cost nothing. The dearest call cost 1,039.
+      unknown_costs: { control: 1, routed: 3, each_at_most_nano_usd: '1039' },
+      unreliable: [],
     });
+    const width = ({ interval_95: interval }: typeof after): number =>
+      Number(interval!.high_nano_usd) - Number(interval!.low_nano_usd);
+    expect(width(after) - width(before)).toBeGreaterThanOrEqual((4 * 1_039) / 500);
   });
 
-  test('leaves out, and counts, who changed groups or has a call without a cost', async () => {
+  test('leaves out, and counts, who changed groups', async () => {
     const orgId = await rig.organization();
     let made = 0;
     const call = (session_key: string, control: boolean, changes: Partial<TestCall> = {}): TestCall => ({
@@ -363,18 +384,10 @@ describe('the measured difference', () => {
       call('a', false),
       call('b', true),
       call('b', false, { atMs: FROM + 3 * DAY_MS }),
-      call('c', true),
-      call('c', true, UNMETERED),
-      call('d', false),
-      call('d', false, { ...UNMETERED, atMs: FROM + 3 * DAY_MS }),
       call('e', false),
     ]);
     const { measured } = await figuresOf(orgId);
-    expect(measured.left_out).toEqual({
-      changed_group: 2,
-      not_priced_control: 1,
-      not_priced_routed: 1,
-    });
+    expect(measured.left_out).toEqual({ changed_group: 2 });
     expect([measured.control.sessions, measured.routed.sessions]).toEqual([0, 1]);
   });
 });
