@@ -51,7 +51,8 @@ export interface PromptFacts {
   readonly format: 'openai_chat' | 'openai_responses' | 'anthropic_messages' | 'google' | 'none';
   readonly complete: boolean;
   readonly messageCount: number;
-  readonly assistantMessageCount: number;
+  /** Each a run of what an assistant said and called, between what others said: one answer may be several messages. */
+  readonly answerCount: number;
   readonly toolResultCount: number;
   readonly systemChars: number;
   readonly lastUserChars: number;
@@ -95,7 +96,7 @@ export const NO_FACTS: PromptFacts = Object.freeze({
   format: 'none',
   complete: false,
   messageCount: 0,
-  assistantMessageCount: 0,
+  answerCount: 0,
   toolResultCount: 0,
   systemChars: 0,
   lastUserChars: 0,

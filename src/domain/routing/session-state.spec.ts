@@ -16,6 +16,7 @@ import {
   NO_EARLIER_ANSWERS,
   sessionFacts,
   unseenSession,
+  withAnswersOf,
   type SessionOutcome,
   type SessionState,
 } from './session-state.js';
@@ -173,7 +174,7 @@ describe('whoever gave a session’s answers', () => {
 
   it('is not known of a session that had answers before it was seen', () => {
     for (const facts of [
-      { ...NO_FACTS, complete: true, assistantMessageCount: 1 },
+      { ...NO_FACTS, complete: true, answerCount: 1 },
       pinned,
       { ...NO_FACTS, complete: false },
     ]) {
@@ -190,6 +191,26 @@ describe('whoever gave a session’s answers', () => {
     expect(answererOf(first, shown(2))).toBeNull();
     const after = afterCall(first, call({ target: CHEAP, earlier: shown(2) }));
     expect(answererOf(after, shown(3))).toBeNull();
+  });
+});
+
+describe('what two replicas know of the answers to one session', () => {
+  const first = afterCall(null, call({ target: CHEAP, route: CHEAP }));
+  const earlier = { shown: 1, hidden: false };
+  const byCheap = afterCall(first, call({ target: CHEAP, route: CHEAP, earlier }));
+  const byDear = afterCall(first, call({ target: DEAR, route: CHEAP, earlier }));
+
+  it('is that nobody gave them all once one of them saw another model answer', () => {
+    expect(withAnswersOf(byCheap, byCheap)).toEqual(byCheap);
+    expect(withAnswersOf(byCheap, byDear)).toEqual({ ...byCheap, answeredBy: null });
+    expect(withAnswersOf(byDear, byCheap)).toEqual(byDear);
+    const begunThere = afterCall(null, call({ target: DEAR }));
+    expect(withAnswersOf(first, begunThere).answeredBy).toBeNull();
+  });
+
+  it('counts the most that either was shown', () => {
+    expect(withAnswersOf(first, byCheap)).toEqual({ ...first, answersShown: 1 });
+    expect(withAnswersOf(byCheap, first)).toEqual(byCheap);
   });
 });
 

@@ -64,8 +64,8 @@ export interface EarlierAnswers {
 export const NO_EARLIER_ANSWERS: EarlierAnswers = Object.freeze({ shown: 0, hidden: false });
 
 export function earlierAnswers(facts: PromptFacts): EarlierAnswers {
-  const { assistantMessageCount, pins, complete } = facts;
-  return { shown: assistantMessageCount, hidden: pins.length > 0 || !complete };
+  const { answerCount, pins, complete } = facts;
+  return { shown: answerCount, hidden: pins.length > 0 || !complete };
 }
 
 /** One answered call of a session, once its usage is known. */
@@ -160,6 +160,22 @@ export function answererOf(
   { shown }: Pick<EarlierAnswers, 'shown'>,
 ): Target | null {
   return shown > state.answersShown + 1 ? null : state.answeredBy;
+}
+
+/**
+ * The state, with what another replica knows of the same session's answers: whoever gave all of them did so for both,
+ * or nobody did. That several answered is never forgotten, whichever of two states outlasts the other.
+ */
+export function withAnswersOf(state: SessionState, other: SessionState): SessionState {
+  const agree =
+    state.answeredBy !== null &&
+    other.answeredBy !== null &&
+    sameTarget(state.answeredBy, other.answeredBy);
+  return {
+    ...state,
+    answeredBy: agree ? state.answeredBy : null,
+    answersShown: Math.max(state.answersShown, other.answersShown),
+  };
 }
 
 function answererAfter(before: SessionState, target: Target, shown: number): Target | null {

@@ -9,14 +9,17 @@ import {
   PARSED_WHOLE_BYTES_MAX,
   STRING_BYTES_MAX,
 } from './clipped-view.js';
-import { scanObject, type LongStrings } from './json-scan.js';
+import { NESTING_MAX, scanObject, valuesSince, type KnownEnds } from './json-scan.js';
 
+const scanned = (bytes: Buffer) => {
+  const knownEnds: KnownEnds = new Map();
+  const scan = scanObject(bytes, 0, bytes.length, knownEnds);
+  if (!scan.ok) throw new Error(scan.reason);
+  return { ...scan, knownEnds };
+};
 const view = (text: string) => {
   const bytes = Buffer.from(text);
-  const longStrings: LongStrings = new Map();
-  const scan = scanObject(bytes, 0, bytes.length, longStrings);
-  if (!scan.ok) throw new Error(scan.reason);
-  return clippedView(bytes, { ...scan, longStrings });
+  return clippedView(bytes, scanned(bytes));
 };
 const padding = 'p'.repeat(PARSED_WHOLE_BYTES_MAX);
 
@@ -109,8 +112,112 @@ describe('the clipped view of a body', () => {
     expect(kept).toContain(LEFT_OUT);
   });
 
+  it('keeps as many short texts as it has room for', () => {
+    const texts = Array.from({ length: NODES_MAX - 1 }, (_, i) => `${i} ${'x'.repeat(120)}`);
+    const { input } = view(JSON.stringify({ input: texts })) as { input: unknown };
+    expect(input).toEqual(texts);
+  });
+
+  it('marks the end of a list whose last elements are too far to walk', () => {
+    const { clipped } = view(`{"clipped":[${'0,'.repeat(2_000_000)}0]}`) as { clipped: unknown };
+    expect(clipped).toEqual([...Array(END_ELEMENTS).fill(0), LEFT_OUT]);
+  });
+
+  it.each(['', padding])(
+    'takes a body that says a thing twice for one that is not whole',
+    (text) => {
+      const twice = (first: string, second: string) =>
+        `{"input":"q","padding":"${text}",${first},"model":"m",${second}}`;
+      const pairs = [
+        ['"previous_response_id":"r"', '"previous_response_id":null'],
+        ['"previous_response_id":"r"', '"previous\\u005fresponse_id":"s"'],
+        ['"__proto__":1', '"__proto__":2'],
+      ] as const;
+      for (const [first, second] of pairs) {
+        const seen = view(twice(first, second));
+        expect(seen).toMatchObject({ [LEFT_OUT]: true });
+        const { facts } = readPrompt('openai_responses', seen)!;
+        expect(facts).toMatchObject({ complete: false, unlisted: true });
+      }
+      const once = view(twice('"temperature":1', '"top_p":1'));
+      expect(once).not.toHaveProperty(LEFT_OUT);
+      expect(readPrompt('openai_responses', once)!.facts.complete).toBe(true);
+    },
+  );
+
   it('takes no key for a prototype', () => {
     const text = `{"padding":"${padding}","__proto__":{"polluted":true}}`;
     expect(Object.getPrototypeOf(view(text))).toBe(Object.prototype);
+  });
+});
+
+describe('the work of a view', () => {
+  const BYTES = 2_000_000;
+  const list = (unit: string, bytes = BYTES) =>
+    `[${Array(Math.ceil(bytes / unit.length))
+      .fill(unit)
+      .join(',')}]`;
+  const within = (open: string, levels: number, inside: string, close: string) =>
+    open.repeat(levels) + inside + close.repeat(levels);
+  const longKey = `{"${'k'.repeat(BYTES / 20)}":`;
+  const shapes: Record<string, string> = {
+    'one list': list('1'),
+    'lists in lists': within('[', 15, list('1'), ']'),
+    'lists as deep as may be': within('[', NESTING_MAX - 1, list('1'), ']'),
+    'objects in objects': within('{"a":', 15, list('-1.5e3'), '}'),
+    'lists and objects by turns': within('{"a":[', 7, list('true'), ']}'),
+    'empty lists': within('[', 15, list('[]'), ']'),
+    'empty objects': within('[', 15, list('{}'), ']'),
+    'empty strings': within('[', 15, list('""'), ']'),
+    'small objects': within('[', 15, list('{"a":0}'), ']'),
+    'lists of 3 KB': within('[', 12, list(list('1', 1_500)), ']'),
+    'lists of 3 KB, each within 16': within(
+      '[',
+      1,
+      list(within('[', 16, list('1', 1_500), ']')),
+      ']',
+    ),
+    'strings that do not parse': list(within('[', 15, list('"\\x"', 1_000), ']')),
+    'objects with long keys': within(longKey, 15, '1', '}'),
+    'white space': within('[', 15, ' '.repeat(BYTES), ']'),
+    backslashes: within('[', 15, `"${'\\\\'.repeat(BYTES / 2)}"`, ']'),
+  };
+
+  const timed = (run: () => void): number => {
+    const began = performance.now();
+    run();
+    return performance.now() - began;
+  };
+  const passed = (run: () => void): number => {
+    const before = valuesSince(0);
+    run();
+    return valuesSince(before);
+  };
+
+  it.each(Object.keys(shapes))('is in proportion to that of the scan: %s', (shape) => {
+    const bytes = Buffer.from(`{"messages":${shapes[shape]!}}`);
+    const scan = scanned(bytes);
+    const look = () => clippedView(bytes, scan);
+    // Where room runs out, short lists within lists are walked again level by level, for so long as bytes are left.
+    expect(passed(look)).toBeLessThanOrEqual(4 * passed(() => scanned(bytes)));
+    // The best of three: the machine may be busy with something else.
+    const viewMs = Math.min(timed(look), timed(look), timed(look));
+    expect(viewMs).toBeLessThan(2 * timed(() => scanned(bytes)) + 100);
+  });
+
+  it('is in proportion to that of the scan, whatever is nested in what', () => {
+    const opener = fc.constantFrom('[', '{"a":', '[[],', '[{"b":[1,2]},');
+    const filler = fc.constantFrom('1', '"x"', '{}', '[[0]]', '{"c":"\\x"}', '{"d":[null]}');
+    fc.assert(
+      fc.property(fc.array(opener, { maxLength: 40 }), filler, (openers, unit) => {
+        const closers = openers.map((open) => (open.startsWith('[') ? ']' : '}')).reverse();
+        const inside = list(unit, 2 * PARSED_WHOLE_BYTES_MAX);
+        const bytes = Buffer.from(`{"a":${openers.join('')}${inside}${closers.join('')}}`);
+        const scan = scanned(bytes);
+        const values = passed(() => scanned(bytes));
+        expect(passed(() => clippedView(bytes, scan))).toBeLessThanOrEqual(2 * values);
+      }),
+      { numRuns: 100 },
+    );
   });
 });

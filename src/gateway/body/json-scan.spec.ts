@@ -30,6 +30,45 @@ describe('scanning a JSON object', () => {
     );
   });
 
+  it('takes for a number or a word what JSON.parse does', () => {
+    const unit = fc.constantFrom(
+      '0',
+      '1',
+      '90',
+      '.',
+      '-',
+      '+',
+      'e',
+      'E',
+      'true',
+      'null',
+      'f',
+      '/',
+      ':',
+    );
+    fc.assert(
+      fc.property(fc.array(unit, { minLength: 1, maxLength: 6 }), (units) => {
+        for (const [open, close] of [
+          ['{"a":', '}'],
+          ['{"a":[', ']}'],
+          ['{"a":[1, ', ' ,2]}'],
+        ]) {
+          const text = open! + units.join('') + close!;
+          expect(scan(text).ok).toBe(isObject(text));
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('takes no number for one that is longer than anybody writes', () => {
+    const text = (digits: number) => `{"a":[${'1'.repeat(digits)}]}`;
+    expect(scan(text(400)).ok).toBe(true);
+    for (const digits of [401, 1_000_000]) {
+      expect(scan(text(digits))).toEqual({ ok: false, reason: 'malformed' });
+    }
+  });
+
   it('refuses every proper beginning of an object', () => {
     const valid = '{"model":"m","messages":[{"role":"user","content":"a \\" b \\\\"}],"n":1}';
     for (let end = 0; end < valid.length; end++) expect(scan(valid.slice(0, end)).ok).toBe(false);

@@ -39,17 +39,24 @@ const CLOSE_ARRAY = 0x5d;
 /** So many bytes of a string are walked in place before each native search, which pays off only beyond them. */
 const WALKED_BYTES = 96;
 
-/** Where long strings end, by the place of their first byte: a second walk hops over them at once. */
-export type LongStrings = Map<number, number>;
+/**
+ * Where long strings and containers end, by the place of a string's first byte and of a container's opening one: a
+ * second walk hops over them at once.
+ */
+export type KnownEnds = Map<number, number>;
 
 /** A shorter string is walked again as fast as it is looked up. */
 const LONG_STRING_BYTES = 256;
+/** The ends of shorter containers are not noted. */
+export const LONG_CONTAINER_BYTES = 3_072;
+/** Those of containers that lie deeper within a member are not noted either: so many levels are walked again. */
+export const NOTED_DEPTH_MAX = 16;
 
 export function scanObject(
   bytes: Buffer,
   from = 0,
   to = bytes.length,
-  longStrings: LongStrings | null = null,
+  knownEnds: KnownEnds | null = null,
 ): Scan {
   const start = skipSpace(bytes, from, to);
   if (bytes[start] !== OPEN_OBJECT || start >= to) return { ok: false, reason: 'not_an_object' };
@@ -67,7 +74,7 @@ export function scanObject(
     at = skipSpace(bytes, keyEnd + 1, to);
     if (bytes[at] !== COLON || at >= to) return MALFORMED;
     at = skipSpace(bytes, at + 1, to);
-    const end = endOfValue(bytes, at, to, longStrings);
+    const end = endOfValue(bytes, at, to, knownEnds);
     if (end < 0) return end === TOO_DEEP ? { ok: false, reason: 'too_deep' } : MALFORMED;
     members.push({ key, keySpan, value: { start: at, end } });
     at = skipSpace(bytes, end, to);
@@ -92,18 +99,20 @@ export function endOfValue(
   bytes: Buffer,
   at: number,
   to: number,
-  longStrings: LongStrings | null = null,
+  knownEnds: KnownEnds | null = null,
 ): number {
   if (at >= to) return BROKEN;
   const first = bytes[at]!;
-  if (first === QUOTE) return endOfString(bytes, at + 1, to, longStrings) + 1 || BROKEN;
+  if (first === QUOTE) return endOfString(bytes, at + 1, to, knownEnds) + 1 || BROKEN;
   if (first === OPEN_OBJECT || first === OPEN_ARRAY)
-    return endOfContainer(bytes, at, to, longStrings);
+    return knownEnds?.get(at) ?? endOfContainer(bytes, at, to, knownEnds);
   return endOfScalar(bytes, at, to);
 }
 
 /** Which closing byte each open level waits for. Scans never interleave, so that one stack serves them all. */
 const closers = new Uint8Array(NESTING_MAX);
+/** Where each open level began. */
+const openers = new Uint32Array(NESTING_MAX);
 
 /** Passed by all scans so far; wraps round. */
 let valuesPassed = 0;
@@ -117,12 +126,13 @@ function endOfContainer(
   bytes: Buffer,
   start: number,
   to: number,
-  longStrings: LongStrings | null,
+  knownEnds: KnownEnds | null,
 ): number {
   let depth = 0;
   let at = start;
   let expectsValue = true;
   let mayClose = false;
+  let values = 0;
   while (at < to) {
     const byte = bytes[at]!;
     if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
@@ -133,7 +143,12 @@ function endOfContainer(
       if (closers[depth - 1] !== byte || (expectsValue && !mayClose)) return BROKEN;
       at++;
       depth--;
-      if (depth === 0) return at;
+      if (at - openers[depth]! > LONG_CONTAINER_BYTES && depth <= NOTED_DEPTH_MAX)
+        knownEnds?.set(openers[depth]!, at);
+      if (depth === 0) {
+        valuesPassed = (valuesPassed + values) >>> 0;
+        return at;
+      }
       expectsValue = false;
       continue;
     }
@@ -148,19 +163,18 @@ function endOfContainer(
       at = afterKey(bytes, at, to);
       if (at < 0) return BROKEN;
     }
-    valuesPassed = (valuesPassed + 1) >>> 0;
+    values++;
     const opener = bytes[at];
     if (opener === OPEN_OBJECT || opener === OPEN_ARRAY) {
       if (depth === NESTING_MAX) return TOO_DEEP;
+      openers[depth] = at;
       closers[depth++] = opener === OPEN_OBJECT ? CLOSE_OBJECT : CLOSE_ARRAY;
       mayClose = true;
       at++;
       continue;
     }
     at =
-      opener === QUOTE
-        ? endOfString(bytes, at + 1, to, longStrings) + 1
-        : endOfScalar(bytes, at, to);
+      opener === QUOTE ? endOfString(bytes, at + 1, to, knownEnds) + 1 : endOfScalar(bytes, at, to);
     if (at <= 0) return BROKEN;
     expectsValue = false;
   }
@@ -183,7 +197,7 @@ export function endOfString(
   bytes: Buffer,
   from: number,
   to: number,
-  longStrings: LongStrings | null = null,
+  knownEnds: KnownEnds | null = null,
 ): number {
   let at = from;
   const near = Math.min(to, at + WALKED_BYTES);
@@ -192,10 +206,10 @@ export function endOfString(
     if (byte === QUOTE) return at;
     at += byte === BACKSLASH ? 2 : 1;
   }
-  const known = longStrings?.get(from);
+  const known = knownEnds?.get(from);
   if (known !== undefined) return known;
   const end = endOfLongString(bytes, at, to);
-  if (longStrings !== null && end - from > LONG_STRING_BYTES) longStrings.set(from, end);
+  if (knownEnds !== null && end - from > LONG_STRING_BYTES) knownEnds.set(from, end);
   return end;
 }
 
@@ -224,26 +238,68 @@ function isEscaped(bytes: Buffer, quote: number, floor: number): boolean {
   return (quote - at) % 2 === 1;
 }
 
-const SCALAR = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
 /** Longer numbers than this are nobody's. */
-const SCALAR_BYTES_MAX = 400;
+const NUMBER_BYTES_MAX = 400;
+const LETTER_E = 0x65;
+const PLUS = 0x2b;
+const MINUS = 0x2d;
+const POINT = 0x2e;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
 
+const WORDS: ReadonlyMap<number, Buffer> = new Map(
+  ['true', 'false', 'null'].map((word) => [word.charCodeAt(0), Buffer.from(word)]),
+);
+
+/** Lists hold millions of numbers and words: they are walked byte by byte, which no pattern is as fast as. */
 function endOfScalar(bytes: Buffer, start: number, to: number): number {
-  const digits = endOfInteger(bytes, start, to);
-  if (digits > 0) return digits;
-  let at = start;
-  const limit = Math.min(to, start + SCALAR_BYTES_MAX);
-  while (at < limit && !endsScalar(bytes[at]!)) at++;
-  return SCALAR.test(bytes.toString('latin1', start, at)) ? at : BROKEN;
+  const limit = Math.min(to, start + NUMBER_BYTES_MAX);
+  const end = endOfInteger(bytes, start, limit) || endOfOther(bytes, start, to, limit);
+  return end > 0 && (end === to || endsScalar(bytes[end]!)) ? end : BROKEN;
 }
 
-/** Lists of token ids hold hundreds of thousands of plain integers; 0 for anything else, which the pattern reads. */
+/** Most are plain integers; 0 for anything else. */
 function endOfInteger(bytes: Buffer, start: number, to: number): number {
   const first = bytes[start]!;
-  if (first < 0x31 || first > 0x39) return 0;
+  if (first <= DIGIT_0 || first > DIGIT_9) return 0;
   let at = start + 1;
-  while (at < to && bytes[at]! >= 0x30 && bytes[at]! <= 0x39) at++;
+  while (at < to && isDigit(bytes[at]!)) at++;
   return at < to && endsScalar(bytes[at]!) ? at : 0;
+}
+
+function endOfOther(bytes: Buffer, start: number, to: number, limit: number): number {
+  const first = bytes[start]!;
+  const isNumber = first === MINUS || isDigit(first);
+  return isNumber ? endOfNumber(bytes, start, limit) : endOfWord(bytes, start, to);
+}
+
+function endOfWord(bytes: Buffer, start: number, to: number): number {
+  const word = WORDS.get(bytes[start]!);
+  if (word === undefined || start + word.length > to) return BROKEN;
+  for (let i = 1; i < word.length; i++) if (bytes[start + i] !== word[i]) return BROKEN;
+  return start + word.length;
+}
+
+function endOfNumber(bytes: Buffer, start: number, to: number): number {
+  let at = bytes[start] === MINUS ? start + 1 : start;
+  at = bytes[at] === DIGIT_0 && at < to ? at + 1 : endOfDigits(bytes, at, to);
+  if (at > 0 && at < to && bytes[at] === POINT) at = endOfDigits(bytes, at + 1, to);
+  if (at > 0 && at < to && (bytes[at]! | 0x20) === LETTER_E) {
+    const sign = bytes[at + 1];
+    at = endOfDigits(bytes, sign === PLUS || sign === MINUS ? at + 2 : at + 1, to);
+  }
+  return at;
+}
+
+/** One digit or more. */
+function endOfDigits(bytes: Buffer, from: number, to: number): number {
+  let at = from;
+  while (at < to && isDigit(bytes[at]!)) at++;
+  return at > from ? at : BROKEN;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= DIGIT_0 && byte <= DIGIT_9;
 }
 
 function endsScalar(byte: number): boolean {

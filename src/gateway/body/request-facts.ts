@@ -2,8 +2,8 @@ import type { WireFormat } from '../../modules/providers/wire-format.js';
 import {
   parseSpan,
   scanObject,
+  type KnownEnds,
   type Member,
-  type LongStrings,
   type Scan,
   type Span,
 } from './json-scan.js';
@@ -32,8 +32,8 @@ export type FactsResult =
 
 /** Reads the facts in one pass over the bytes (see `scanObject`). */
 export function readRequestFacts(body: Buffer, format: WireFormat): FactsResult {
-  const longStrings: LongStrings = new Map();
-  const scan = scanObject(body, 0, body.length, longStrings);
+  const knownEnds: KnownEnds = new Map();
+  const scan = scanObject(body, 0, body.length, knownEnds);
   if (!scan.ok) return scan;
   const models = scan.members.filter((member) => member.key === 'model');
   const named = models.at(-1);
@@ -49,7 +49,7 @@ export function readRequestFacts(body: Buffer, format: WireFormat): FactsResult 
       streamed,
       injection:
         streamed && format === 'openai_chat' ? injectionOf(body, scan.members, scan.object) : null,
-      scanned: { object: scan.object, members: scan.members, longStrings },
+      scanned: { object: scan.object, members: scan.members, knownEnds },
     },
   };
 }

@@ -19,7 +19,7 @@ export interface PlanContext extends AttemptContext {
   /** Asked as late as possible: false once a hold, a switch or the end of the lease has come. */
   mayRoute(standing: Standing): boolean;
   readonly router: Pick<Router, 'route'>;
-  readonly prefixes: Pick<SharedPrefixes, 'use'>;
+  readonly prefixes: Pick<SharedPrefixes, 'use' | 'missed'>;
   /** A fault of Shunt's own in deciding: the call goes where it was asked to go. */
   undecided(call: Admitted, error: unknown): void;
 }
@@ -38,10 +38,12 @@ const ROUTED_FORMATS: ReadonlySet<WireFormat> = new Set<WireFormat>([
  */
 export function plan(call: Admitted, context: PlanContext): Planned | Promise<Planned> {
   if (!routesIn(call.mode) || !context.mayRoute(call.principal.standing)) {
+    notePrefixMissed(call, context);
     return unrouted(call, 'passthrough', context);
   }
   const inDoubt = (error: unknown): Planned => {
     context.undecided(call, error);
+    notePrefixMissed(call, context);
     return unrouted(call, 'abstain', context);
   };
   try {
@@ -66,6 +68,11 @@ function unrouted(call: Admitted, decision: Decision, context: PlanContext): Pla
     attempt: prepareAttempt(call, destination, 0, context),
     fallbacks: NO_FALLBACKS,
   };
+}
+
+/** It uses its model's cache all the same, and nobody looks at what it begins with. */
+function notePrefixMissed({ route, principal, startedAtMs }: Admitted, context: PlanContext): void {
+  if (ROUTED_FORMATS.has(route.format)) context.prefixes.missed(principal.orgId, startedAtMs);
 }
 
 const NO_FALLBACKS: readonly Target[] = Object.freeze([]);

@@ -1,7 +1,7 @@
 import { createSecretKey } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Routing } from '../../modules/routing/routing-request.js';
-import type { PrefixCall } from '../../modules/session-routing/shared-prefixes.js';
+import type { PrefixCall } from '../../modules/session-routing/warm-prefixes.js';
 import { sight } from '../../modules/classifier/sighting.js';
 import { readRequestFacts } from '../body/request-facts.js';
 import type { Admitted } from '../call.js';
@@ -69,8 +69,11 @@ describe('the beginning of a prompt', () => {
     expect(inCommon({ tools }, {})).toBe(0);
   });
 
-  it('is that of one project and one requested model: no other’s cache would have it', () => {
-    expect(inCommon({}, { projectId: 'other' })).toBe(0);
+  it('is shared by the projects of an organization, whose key at the provider is one', () => {
+    expect(inCommon({}, { projectId: 'other' })).toBe(3);
+  });
+
+  it('is that of one requested model: no other’s cache would have it', () => {
     expect(inCommon({}, { requested: { ...SOL, model: 'gpt-6.1-sol' } })).toBe(0);
   });
 

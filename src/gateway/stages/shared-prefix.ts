@@ -33,11 +33,8 @@ export function sharedPrefixOf(
   const { provider, model } = inputs.requested;
   const { mode, ttlMs } = cacheRulesOf(provider, model, size.explicit);
   if (mode === 'none' || payload === null || sighting.reading === null) return null;
-  const scope = keyedHash(
-    principal.hashKey,
-    'prefix',
-    joinParts([principal.projectId, provider, model]),
-  );
+  // Its projects share the organization's key at a provider, and with it the provider's cache.
+  const scope = keyedHash(principal.hashKey, 'prefix', joinParts([provider, model]));
   const beginnings = beginningsOf(call, scope);
   if (beginnings.length === 0) return null;
   return {

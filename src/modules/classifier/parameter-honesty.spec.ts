@@ -297,6 +297,11 @@ describe('a call keeps its model where something in it is not known', () => {
   });
 });
 
+const documentOf = (source: object) => ({
+  type: 'document',
+  source: { type: 'content', content: [{ type: 'image', source }] },
+});
+
 describe('state that another model made', () => {
   it.each<[string, Format, Body]>([
     ['previous response', 'openai_responses', { previous_response_id: 'resp_1' }],
@@ -327,6 +332,23 @@ describe('state that another model made', () => {
       'file',
       'anthropic_messages',
       { messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'file' } }] }] },
+    ],
+    [
+      'file in a document',
+      'anthropic_messages',
+      { messages: [{ role: 'user', content: [documentOf({ type: 'file', file_id: 'f' })] }] },
+    ],
+    [
+      'file in a document that a tool gave',
+      'anthropic_messages',
+      {
+        messages: [
+          {
+            role: 'user',
+            content: [{ type: 'tool_result', content: [documentOf({ type: 'file' })] }],
+          },
+        ],
+      },
     ],
     ['cache', 'google', { cachedContent: 'cachedContents/1' }],
     ['continuation', 'google', { continuationToken: 't' }],

@@ -58,6 +58,7 @@ export class PromptCollector {
   #firstUser: BoundedText | null = null;
   #lastUser: BoundedText = NO_TEXT;
   #isNewMessage = true;
+  #isInAnswer = false;
 
   constructor(kind: PromptFacts['kind'], format: PromptFacts['format']) {
     this.facts = { ...NO_FACTS, kind, format, complete: true };
@@ -76,10 +77,17 @@ export class PromptCollector {
     this.#role = role;
     this.#isNewMessage = true;
     this.facts.endsWithAssistant = role === 'assistant';
+    if (role === 'assistant') this.partOfAnswer();
+    else this.#isInAnswer = false;
     if (role === 'system') return;
     this.facts.messageCount += 1;
-    if (role === 'assistant') this.facts.assistantMessageCount += 1;
     if (role === 'tool') this.facts.toolResultCount += 1;
+  }
+
+  /** What an answer left, a message or not; what stands beside it is of the same answer. */
+  partOfAnswer(): void {
+    if (!this.#isInAnswer) this.facts.answerCount += 1;
+    this.#isInAnswer = true;
   }
 
   /** Whose words follow, within the same message. */

@@ -81,7 +81,7 @@ const THINKING = shapes({ type: isText, budget_tokens: isCount, display: isText 
 const OUTPUT_CONFIG = shapes({ effort: isText, format: isObject });
 const FORMAT = shapes({ type: isText, name: isText, schema: isObject });
 
-/** Results of tools hold parts, which hold no further results. */
+/** Results of tools hold documents, which hold parts, which hold no further ones. */
 const NESTING_MAX = 2;
 
 /** The body of Anthropic's Messages API, and of its token counting. */
@@ -157,7 +157,9 @@ function readContent(content: unknown, into: PromptCollector, depth: number): vo
 
 function readBlock(block: JsonObject, into: PromptCollector, depth: number): void {
   const { facts } = into;
-  if (into.members(block['source'], SOURCE)['type'] === 'file') into.pin('file');
+  const source = into.members(block['source'], SOURCE);
+  if (source['type'] === 'file') into.pin('file');
+  if (isSet(source['content'])) readQuoted(source['content'], into, depth);
   switch (block['type']) {
     case 'text':
       into.text(block['text']);
@@ -176,16 +178,23 @@ function readBlock(block: JsonObject, into: PromptCollector, depth: number): voi
       into.pin('file');
       break;
     case 'tool_result':
-      // It comes in a user's message, but nobody asks anything in it.
       facts.toolResultCount += 1;
-      into.speaker('tool');
-      if (depth < NESTING_MAX) readContent(block['content'], into, depth + 1);
-      else into.unlisted();
-      into.speaker('user');
+      readQuoted(block['content'], into, depth);
       break;
     case 'tool_use':
       break;
     default:
       into.unlisted();
   }
+}
+
+/** It comes in a user's message, but nobody asks anything in it. */
+function readQuoted(content: unknown, into: PromptCollector, depth: number): void {
+  if (depth >= NESTING_MAX) {
+    into.unlisted();
+    return;
+  }
+  into.speaker('tool');
+  readContent(content, into, depth + 1);
+  if (depth === 0) into.speaker('user');
 }

@@ -151,9 +151,12 @@ function readItem(value: unknown, into: PromptCollector): void {
     case 'reasoning':
     case 'compaction':
       into.pin('encrypted_reasoning');
+      into.partOfAnswer();
       break;
     case 'item_reference':
+      // It may stand for anything; SDKs write it for what answers left.
       into.pin('item_reference');
+      into.partOfAnswer();
       break;
     default:
       // Calls of tools and their results, of which new kinds keep appearing.

@@ -57,7 +57,7 @@ describe('readPrompt', () => {
       kind: 'generation',
       complete: true,
       messageCount: 4,
-      assistantMessageCount: 1,
+      answerCount: 1,
       toolResultCount: 1,
       systemChars: 9,
       lastUserChars: 16,
@@ -120,6 +120,40 @@ describe('readPrompt', () => {
     expect(factsOf('openai_responses', { input: 'Hi' })).toMatchObject({
       messageCount: 1,
       lastUserChars: 2,
+    });
+  });
+
+  describe('counts answers, not the items that an answer is made of:', () => {
+    const user = { role: 'user', content: 'Go on.' };
+    const said = { role: 'assistant', content: 'Well,' };
+    const reasoning = { type: 'reasoning', encrypted_content: 'x' };
+    const call = { type: 'function_call', name: 'f', call_id: 'c', arguments: '{}' };
+    const output = { type: 'function_call_output', call_id: 'c', output: 'done' };
+    const reference = { type: 'item_reference', id: 'rs_1' };
+
+    it.each<[string, number, readonly object[]]>([
+      ['none', 0, [user]],
+      ['text', 1, [user, said, user]],
+      ['reasoning and a call', 1, [user, reasoning, call, output]],
+      ['reasoning and two calls', 1, [user, reasoning, call, call, output, output]],
+      ['text and a call', 1, [user, reasoning, said, reasoning, call, output]],
+      ['a built-in call and text', 1, [user, { type: 'web_search_call' }, said, user]],
+      ['reasoning that came to nothing', 1, [user, reasoning, user]],
+      ['named items', 1, [user, reference, reference, output]],
+      ['one after another', 3, [user, reasoning, call, output, call, output, said, user]],
+      ['with the developer’s words between', 2, [user, said, { ...user, role: 'developer' }, said]],
+    ])('Responses, %s', (_, count, input) => {
+      expect(factsOf('openai_responses', { input }).answerCount).toBe(count);
+    });
+
+    it('several messages in a row, in the other formats', () => {
+      const messages = [user, said, said, user, said, user];
+      for (const format of ['openai_chat', 'anthropic_messages'] as const) {
+        expect(factsOf(format, { messages }).answerCount).toBe(2);
+      }
+      const [asked, answered] = ['user', 'model'].map((role) => ({ role, parts: [{ text: '.' }] }));
+      const contents = [asked, answered, answered, asked, answered, asked];
+      expect(factsOf('google_generate_content', { contents }).answerCount).toBe(2);
     });
   });
 

@@ -13,6 +13,7 @@ const ORGANIZATIONS_PER_RUN = 20_000;
 /** Of one organization in one run, of either kind; the rest waits for the next. */
 const BATCHES_PER_RUN = 1_000;
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
+const AFTER_ALL = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 /** What became of the ledgers that were looked at. */
 interface Tally {
@@ -36,38 +37,65 @@ export interface LatePricesRun extends Readonly<Tally> {
  * may end anywhere and the next goes on there.
  */
 export class LatePrices {
+  /** The organization that was looked at last: the next run goes on behind it, so that all of them get their turn. */
+  #last = BEFORE_ALL;
+
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
     private readonly logger: Logger,
     private readonly catalog: () => Catalog = buildCatalog,
+    private readonly organizationsPerRun = ORGANIZATIONS_PER_RUN,
   ) {}
 
-  /** Every organization that has something new, within the bounds of a run. */
+  /** Every organization that has something new, within the bounds of a run; one that they leave out comes next time. */
   async adjustDue(signal?: AbortSignal): Promise<LatePricesRun> {
     const run = { organizations: 0, failed: 0, ...emptyTally() };
     let lists: PriceLists | null = null;
-    for (let after = BEFORE_ALL; run.organizations < ORGANIZATIONS_PER_RUN;) {
-      const page = await this.#dueAfter(after);
-      for (const orgId of page) {
-        if (signal?.aborted) return run;
-        run.organizations += 1;
-        lists ??= new PriceLists(this.catalog());
-        const turn = emptyTally();
-        try {
-          await this.#correct(orgId, lists, turn, signal);
-          await this.#price(orgId, lists, turn, signal);
-        } catch (error) {
-          run.failed += 1;
-          this.logger.error({ orgId, err: safeError(error) }, 'a ledger could not be adjusted');
-        }
-        this.#count(orgId, turn, run);
+    for await (const orgId of this.#due()) {
+      if (signal?.aborted || run.organizations >= this.organizationsPerRun) return run;
+      this.#last = orgId;
+      run.organizations += 1;
+      lists ??= new PriceLists(this.catalog());
+      const turn = emptyTally();
+      try {
+        await this.#adjust(orgId, lists, turn, signal);
+      } catch (error) {
+        run.failed += 1;
+        this.logger.error({ orgId, err: safeError(error) }, 'a ledger could not be adjusted');
       }
-      const last = page.at(-1);
-      if (last === undefined || page.length < ORGANIZATIONS_PER_PAGE) return run;
-      after = last;
+      this.#count(orgId, turn, run);
     }
     return run;
+  }
+
+  async #adjust(
+    orgId: string,
+    lists: PriceLists,
+    turn: Tally,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    try {
+      await this.#correct(orgId, lists, turn, signal);
+      await this.#price(orgId, lists, turn, signal);
+    } finally {
+      await this.#dropExpired(orgId, signal);
+    }
+  }
+
+  /** Once round, from behind the one that was looked at last up to it. */
+  async *#due(): AsyncGenerator<string> {
+    const last = this.#last;
+    yield* this.#dueBetween(last, AFTER_ALL);
+    yield* this.#dueBetween(BEFORE_ALL, last);
+  }
+
+  async *#dueBetween(from: string, to: string): AsyncGenerator<string> {
+    for (let after = from; after < to;) {
+      const page = await this.#dueAfter(after);
+      yield* page.filter((orgId) => orgId <= to);
+      after = page.length < ORGANIZATIONS_PER_PAGE ? to : page.at(-1)!;
+    }
   }
 
   async #correct(
@@ -93,8 +121,6 @@ export class LatePrices {
     turn: Tally,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const nowMs = this.clock.nowMs();
-    await this.database.tenant(orgId, (q) => dropExpiredWithin(q, orgId, nowMs));
     for (let batch = 0; batch < BATCHES_PER_RUN; batch += 1) {
       if (signal?.aborted) return;
       const priced = await this.#alone(orgId, (q) =>
@@ -102,6 +128,15 @@ export class LatePrices {
       );
       if (priced === null) return;
       turn.priced += priced;
+    }
+  }
+
+  async #dropExpired(orgId: string, signal: AbortSignal | undefined): Promise<void> {
+    const nowMs = this.clock.nowMs();
+    for (let batch = 0; batch < BATCHES_PER_RUN; batch += 1) {
+      if (signal?.aborted) return;
+      const isMore = await this.database.tenant(orgId, (q) => dropExpiredWithin(q, orgId, nowMs));
+      if (!isMore) return;
     }
   }
 

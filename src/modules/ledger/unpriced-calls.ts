@@ -9,6 +9,8 @@ import { appendEntriesWithin, entriesOfRequests } from './ledger-columns.js';
 
 /** Calls that are tried in one transaction. */
 const CALLS_PER_BATCH = 500;
+/** Calls that are dropped in one transaction. */
+const EXPIRED_PER_BATCH = 10_000;
 
 /**
  * Takes a JSON array of records, in a transaction that is scoped to their organization: of those that were routed and
@@ -29,12 +31,23 @@ interface Waiting {
   readonly call: StoredUnpriced;
 }
 
-/** Their records may be gone by now. */
-export async function dropExpiredWithin(q: Queryable, orgId: string, nowMs: number): Promise<void> {
-  await q.query(
-    'DELETE FROM unpriced_calls WHERE org_id = $1 AND kept_until < to_timestamp($2::float8 / 1000)',
-    [orgId, nowMs],
+/** Some of those whose records may be gone by now. False where that were all of them. */
+export async function dropExpiredWithin(
+  q: Queryable,
+  orgId: string,
+  nowMs: number,
+  atMost = EXPIRED_PER_BATCH,
+): Promise<boolean> {
+  const [dropped] = await q.query<{ calls: number }>(
+    `WITH dropped AS (
+       DELETE FROM unpriced_calls WHERE org_id = $1 AND request_id IN (
+         SELECT request_id FROM unpriced_calls
+          WHERE org_id = $1 AND kept_until < to_timestamp($2::float8 / 1000) LIMIT $3)
+       RETURNING 1)
+     SELECT count(*)::int AS calls FROM dropped`,
+    [orgId, nowMs, atMost],
   );
+  return dropped?.calls === atMost;
 }
 
 /**
@@ -50,8 +63,9 @@ export async function priceNextWithin(
   const known = await knownPrices(q, orgId, list.version);
   const waiting = await q.query<Waiting>(
     `SELECT request_id AS "requestId", call FROM unpriced_calls
-      WHERE org_id = $1 AND (tried < $2 OR tried > $2) LIMIT ${CALLS_PER_BATCH}`,
-    [orgId, known],
+      WHERE org_id = $1 AND (tried < $2 OR tried > $2)
+        AND kept_until >= to_timestamp($3::float8 / 1000) LIMIT ${CALLS_PER_BATCH}`,
+    [orgId, known, nowMs],
   );
   if (waiting.length === 0) return null;
   const ids = waiting.map(({ requestId }) => requestId);

@@ -33,7 +33,7 @@ export class SessionDollars {
     const facts = sighting.reading?.facts ?? NO_FACTS;
     const explicit = provider === 'anthropic' ? explicitCacheOf(body) : null;
     const promptTokens = Math.ceil(facts.totalChars / CHARS_PER_TOKEN);
-    const turns = facts.assistantMessageCount;
+    const turns = facts.answerCount;
     // Of a conversation that goes on unseen, the model asked for is taken to hold everything.
     const state =
       known === null && turns > 0
@@ -74,7 +74,7 @@ export class SessionDollars {
       atMs,
       negotiated: principal.negotiatedPrices,
     });
-    const counted = size.state?.route ?? { provider, model: requested };
+    const counted = size.state?.caches[0]?.target ?? { provider, model: requested };
     const tokens = tokenizerRatio(target, counted);
     if (prices === null || tokens === null) return null;
     return {

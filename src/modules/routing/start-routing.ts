@@ -34,7 +34,7 @@ export function startRouting(parts: RoutingParts): GatewayRouting {
   const sessions =
     redis === null ? new LocalSessionStore(clock) : new RedisSessionStore(redis, clock, metrics);
   const watch = new AttemptWatch(resilience.breakers, resilience.coolDowns, clock);
-  const prefixes = new SharedPrefixes(clock, redis);
+  const prefixes = new SharedPrefixes(redis);
   const router = new Router(sessions, watch, new SessionDollars(prices));
   return { router, watch, sessions, prefixes };
 }

@@ -1,16 +1,17 @@
 import type { Target } from '../../domain/routing/decision.js';
 import type { SessionHabits } from '../../domain/routing/session-habits.js';
-import type {
-  EarlierAnswers,
-  SessionOutcome,
-  SessionState,
+import {
+  withAnswersOf,
+  type EarlierAnswers,
+  type SessionOutcome,
+  type SessionState,
 } from '../../domain/routing/session-state.js';
 import type { Clock } from '../../platform/clock.js';
 import type { RedisConnection } from '../../platform/redis/redis-connection.js';
 import type { Metrics } from '../../platform/telemetry/metrics.js';
 import { LocalSessionStore } from './local-session-store.js';
 import { FIND_SESSION, NOTE_SESSION } from './redis-session-scripts.js';
-import { decodeSession, encodeSession } from './session-codec.js';
+import { ANSWERED_BY_AT, ANSWERS_SHOWN_AT, decodeSession, encodeSession } from './session-codec.js';
 import { isLive, SESSION_STORE_DEFAULTS } from './session-store.js';
 import type { SessionName, SessionStore, SessionStoreOptions } from './session-store.js';
 
@@ -27,7 +28,7 @@ interface Found {
 
 /**
  * Sessions that all replicas share. The copy in the process stands in whenever Redis does not answer in time, and the
- * later of the two counts. Habits stay with the process that saw the calls: every replica sees its share of them.
+ * later of the two counts, with what both know of who answered. Habits stay with the process that saw the calls: every replica sees its share of them.
  */
 export class RedisSessionStore implements SessionStore {
   readonly #redis: RedisConnection;
@@ -96,7 +97,7 @@ export class RedisSessionStore implements SessionStore {
     }
     const own = this.#local.find(name);
     const shared = found.state;
-    const later = shared === null || (own !== null && isLater(own, shared)) ? own : shared;
+    const later = own === null || shared === null ? (own ?? shared) : laterOf(own, shared);
     if (later === null || !isLive(later, this.#clock.nowMs(), this.#options)) return null;
     if (later !== own) this.#local.hold(name, later);
     return later;
@@ -143,7 +144,7 @@ export class RedisSessionStore implements SessionStore {
     );
     const ttlMs = Math.max(1, endsAtMs - this.#clock.nowMs());
     try {
-      const args = [encodeSession(state), ttlMs];
+      const args = [encodeSession(state), ttlMs, ANSWERED_BY_AT, ANSWERS_SHOWN_AT];
       await this.#redis.evalScript(NOTE_SESSION, [redisKeyOf(name)], args);
     } catch {
       this.#unwritten.inc();
@@ -151,8 +152,10 @@ export class RedisSessionStore implements SessionStore {
   }
 }
 
-function isLater(a: SessionState, b: SessionState): boolean {
-  return a.turns === b.turns ? a.lastCallAtMs > b.lastCallAtMs : a.turns > b.turns;
+function laterOf(own: SessionState, shared: SessionState): SessionState {
+  const isOwnLater =
+    own.turns === shared.turns ? own.lastCallAtMs > shared.lastCallAtMs : own.turns > shared.turns;
+  return isOwnLater ? withAnswersOf(own, shared) : withAnswersOf(shared, own);
 }
 
 function redisKeyOf({ orgId, sessionKey }: SessionName): string {

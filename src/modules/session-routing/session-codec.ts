@@ -12,6 +12,9 @@ import {
 const VERSION = 2;
 const MODEL_CHARS_MAX = 200;
 const FIELDS = 18;
+/** Where a reader that counts from 1 finds them. */
+export const ANSWERED_BY_AT = 17;
+export const ANSWERS_SHOWN_AT = 18;
 
 /** One flat list of numbers and names of models: a few hundred bytes, no content. */
 export function encodeSession(state: SessionState): string {

@@ -9,6 +9,7 @@ import {
 import { PriceBook } from '../../../src/modules/catalog/price-book.js';
 import { snapshotCatalog } from '../../../src/modules/catalog/price-versions.store.js';
 import { LatePrices } from '../../../src/modules/ledger/late-prices.js';
+import { dropExpiredWithin } from '../../../src/modules/ledger/unpriced-calls.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import type { Database } from '../../../src/platform/postgres/database.js';
 import type { Queryable } from '../../../src/platform/postgres/queryable.js';
@@ -240,11 +241,60 @@ describe('a call that had no price', () => {
     await verified(orgId, 1);
   });
 
-  test('is kept no longer than its record', async () => {
+  test('is kept no longer than its record, and gets no entry after it', async () => {
     const orgId = await newOrganization();
-    await routed({ orgId, served: UNLISTED, atMs: TODAY_MS - 91 * DAY_MS });
-    expect(await latePrices().adjustDue()).toMatchObject({ organizations: 1 });
+    const atMs = TODAY_MS - 91 * DAY_MS;
+    await routed({ orgId, served: UNLISTED, atMs });
+    await agree(orgId, { ...priced, effectiveFromMs: atMs - DAY_MS });
+    expect(await latePrices().adjustDue()).toMatchObject({ organizations: 1, priced: 0 });
     expect(await latePrices().adjustDue()).toMatchObject({ organizations: 0 });
+  });
+});
+
+test('what is kept no longer is dropped in batches', async () => {
+  const orgId = await newOrganization();
+  for (let call = 0; call < 3; call += 1) {
+    await routed({ orgId, served: UNLISTED, atMs: TODAY_MS - 91 * DAY_MS });
+  }
+  const drop = () => rig.db.database.tenant(orgId, (q) => dropExpiredWithin(q, orgId, TODAY_MS, 2));
+  expect([await drop(), await drop()]).toEqual([true, false]);
+  expect(await latePrices().adjustDue()).toMatchObject({ organizations: 0 });
+});
+
+describe('a run that has more organizations than it may look at', () => {
+  test('goes on behind the last one the next time, until all of them had their turn', async () => {
+    const created = [await newOrganization(), await newOrganization(), await newOrganization()];
+    const orgIds = created.toSorted();
+    for (const orgId of orgIds) await routed({ orgId, served: UNLISTED });
+    const adjusting = new LatePrices(
+      rig.db.database,
+      systemClock,
+      createLogger('silent'),
+      () => CATALOG,
+      1,
+    );
+    const tried = async (): Promise<number> => {
+      let sum = 0;
+      for (const orgId of orgIds) {
+        const [row] = await rig.db.database.tenant(orgId, (q) =>
+          q.query<{ tried: number }>(
+            `SELECT count(*)::int AS tried FROM unpriced_calls WHERE tried > ''`,
+          ),
+        );
+        sum += row!.tried;
+      }
+      return sum;
+    };
+    for (const turn of [1, 2, 3]) {
+      expect(await adjusting.adjustDue()).toMatchObject({ organizations: 1 });
+      expect(await tried()).toBe(turn);
+    }
+    await agree(orgIds[0]!, { ...UNLISTED, prices: pricesOf('1', '2') });
+    expect(await adjusting.adjustDue()).toMatchObject({ organizations: 1, priced: 1 });
+    for (const orgId of orgIds.slice(1)) {
+      await agree(orgId, { ...UNLISTED, prices: pricesOf('1', '2') });
+    }
+    expect(await latePrices().adjustDue()).toMatchObject({ priced: 2 });
   });
 });
 

@@ -76,6 +76,35 @@ describe.skipIf(!hasRedisServer)('sessions over two replicas (needs redis-server
     expect(await routeSeen(one)).toEqual(CHEAP);
   });
 
+  it.each(['the one', 'the other'])(
+    'of calls at the same time nobody gave all answers once two models did, %s writing last',
+    async (last) => {
+      const [one, other] = [await replica(), await replica()];
+      one.store.note(NAME, 'project', outcomeAt(clock.timeMs, CHEAP));
+      for (const { store } of [one, other]) {
+        await until(async () => (await store.find(NAME))?.answeredBy?.model === CHEAP.model);
+      }
+      clock.timeMs += 1_000;
+      const earlier = { shown: 1, hidden: false };
+      const stays = (): unknown =>
+        one.store.note(NAME, 'project', { ...outcomeAt(clock.timeMs, CHEAP), earlier });
+      const fallsBack = (): unknown => {
+        const fallback = { ...outcomeAt(clock.timeMs - 1, DEAR), route: CHEAP, earlier };
+        return other.store.note(NAME, 'project', fallback);
+      };
+      const [before, after] = last === 'the one' ? [fallsBack, stays] : [stays, fallsBack];
+      before();
+      const newcomer = await replica();
+      await until(async () => (await newcomer.store.find(NAME))?.turns === 2);
+      after();
+      await until(async () => (await newcomer.store.find(NAME))?.answeredBy === null);
+      for (const { store } of [one, other, await replica()]) {
+        const next = { turns: 2, route: CHEAP, answeredBy: null, answersShown: 1 };
+        expect(await store.find(NAME)).toMatchObject(next);
+      }
+    },
+  );
+
   it('the process’s own copy serves while Redis is down, and its later calls win afterwards', async () => {
     const one = await replica();
     one.store.note(NAME, 'project', outcomeAt(clock.timeMs, CHEAP));
