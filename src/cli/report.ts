@@ -74,7 +74,7 @@ function told({ kind, period, figures }: Report): string {
 /** Who tries Shunt out has calls of the sandbox alone, and a report without them says nothing. */
 function sandboxTold(figures: ReportFigures): string[] {
   if (includesSynthetic(figures)) {
-    return [`${figures.synthetic_calls ?? 0} calls are of the sandbox: nobody paid for them.`];
+    return [`Calls of the sandbox: ${figures.synthetic_calls ?? 0}. Nobody paid for them.`];
   }
   if (figures.calls > 0 || figures.excluded.synthetic_calls === 0) return [];
   return [

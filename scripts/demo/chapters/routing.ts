@@ -101,6 +101,7 @@ export interface Savings {
       readonly difference_nano_usd: string | null;
       readonly interval_95: { low_nano_usd: string; high_nano_usd: string } | null;
       readonly smallest_effect_nano_usd: string | null;
+      readonly unreliable: readonly string[];
     };
   };
 }
@@ -143,6 +144,7 @@ async function showSavings(stage: Stage): Promise<number> {
         interval === null ? '-' : `${usd(interval.low_nano_usd)} to ${usd(interval.high_nano_usd)}`,
       ],
       ['smallest effect it could show', '', usd(measured.smallest_effect_nano_usd)],
+      ['not to be relied on', '', measured.unreliable.join(', ').replaceAll('_', ' ') || '-'],
     ],
   );
   screen.found('savings', { total, by_models: pairs, measured });
