@@ -52,12 +52,33 @@ export function pricesFromRecord(record: Readonly<Record<string, unknown>>): Uni
 /**
  * What a verifier does with a row: cost = round half even(sum of usage x frozen price / 1,000,000), over
  * all fields but `reasoningTokens`. Null where the row cannot have produced a cost.
+ *
+ * @param mayTakeBack an adjustment that takes an entry back has its unit prices negated, all of them
  */
 export function recomputeCost(
   usageRecord: Readonly<Record<string, unknown>>,
   pricesRecord: Readonly<Record<string, unknown>>,
+  mayTakeBack = false,
 ): NanoUsd | null {
   const usage = usageFromRecord(usageRecord);
-  const prices = pricesFromRecord(pricesRecord);
+  const prices =
+    pricesFromRecord(pricesRecord) ?? (mayTakeBack ? negatedPrices(pricesRecord) : null);
   return usage === null || prices === null ? null : costOf(usage, prices);
+}
+
+function negatedPrices(record: Readonly<Record<string, unknown>>): UnitPrices | null {
+  const turned = Object.entries(record).map(([dimension, price]) => [
+    dimension,
+    typeof price === 'string' && price !== '0' ? turn(price) : price,
+  ]);
+  const prices = pricesFromRecord(Object.fromEntries(turned) as Record<string, unknown>);
+  if (prices === null) return null;
+  return Object.fromEntries(
+    Object.entries(prices).map(([dimension, price]) => [dimension, -price]),
+  ) as UnitPrices;
+}
+
+/** `-5` as `5`; what was not negative is no price any more. */
+function turn(price: string): string {
+  return price.startsWith('-') ? price.slice(1) : `-${price}`;
 }

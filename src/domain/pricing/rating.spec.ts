@@ -295,4 +295,15 @@ describe('a stored record', () => {
   ])('that cannot have produced a cost has none: %j %j', (usage, prices) => {
     expect(recomputeCost(usage, prices)).toBeNull();
   });
+
+  it.each([
+    [{ inputTokens: '-5000000' }, -10n],
+    [{ inputTokens: '-5000000', outputTokens: '0' }, -10n],
+    [{ inputTokens: '5000000' }, 10n],
+    [{ inputTokens: '-5000000', outputTokens: '1' }, null],
+    [{ inputTokens: '-05' }, null],
+    [{ inputTokens: '--5' }, null],
+  ])('that takes another back has all its prices negated, or none: %j', (prices, cost) => {
+    expect(recomputeCost({ inputTokens: 2 }, prices, true)).toBe(cost);
+  });
 });

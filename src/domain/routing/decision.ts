@@ -15,7 +15,6 @@ export type BreakerState = (typeof BREAKER_STATES)[number];
 
 /** Why a target cannot be used at all, whoever asks for it. */
 export const BARRIERS = ['not_allowed', 'no_key', 'not_opted_in', 'other_format'] as const;
-export type Barrier = (typeof BARRIERS)[number];
 
 export const OBSTACLES = [...INELIGIBILITIES, 'no_key', 'not_opted_in', 'other_format'] as const;
 export type Obstacle = (typeof OBSTACLES)[number];

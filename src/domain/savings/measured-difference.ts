@@ -27,15 +27,6 @@ export interface PowerSums {
   readonly largest: bigint;
 }
 
-export const NO_SESSIONS: PowerSums = Object.freeze({
-  sessions: 0,
-  sum: 0n,
-  squares: 0n,
-  cubes: 0n,
-  fourths: 0n,
-  largest: 0n,
-});
-
 export type Unreliability = 'few_sessions' | 'one_session_dominates' | 'unknown_costs';
 
 export interface MeasuredDifference {

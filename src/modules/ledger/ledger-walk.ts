@@ -1,6 +1,4 @@
-import { costOf } from '../../domain/pricing/rating.js';
-import { pricesFromRecord, usageFromRecord } from '../../domain/pricing/price-record.js';
-import type { UnitPrices } from '../../domain/pricing/unit-prices.js';
+import { recomputeCost } from '../../domain/pricing/price-record.js';
 import { CHAIN_START, hashEntry, hashSeal, RootHash } from './ledger-encoding.js';
 import type { LedgerRow, SealRow } from './ledger-encoding.js';
 import { headOf, isGenuineLedgerHead, keyIdOf, type LedgerHead } from './ledger-heads.js';
@@ -208,27 +206,7 @@ function wrongAmountOf(row: LedgerRow): string | null {
 }
 
 function recomputed(usageText: string, pricesText: string, mayTakeBack: boolean): bigint | null {
-  const usage = usageFromRecord(JSON.parse(usageText) as Record<string, unknown>);
-  const prices = signedPrices(JSON.parse(pricesText) as Record<string, unknown>, mayTakeBack);
-  return usage === null || prices === null ? null : costOf(usage, prices);
-}
-
-/** An adjustment that takes an entry back has its unit prices negated. */
-function signedPrices(record: Record<string, unknown>, mayTakeBack: boolean): UnitPrices | null {
-  const plain = pricesFromRecord(record);
-  if (plain !== null || !mayTakeBack) return plain;
-  const turned = Object.entries(record).map(([dimension, price]) => [
-    dimension,
-    typeof price === 'string' && price !== '0' ? turn(price) : price,
-  ]);
-  const prices = pricesFromRecord(Object.fromEntries(turned) as Record<string, unknown>);
-  if (prices === null) return null;
-  return Object.fromEntries(
-    Object.entries(prices).map(([dimension, price]) => [dimension, -price]),
-  ) as UnitPrices;
-}
-
-/** `-5` as `5`; what was not negative is no price any more. */
-function turn(price: string): string {
-  return price.startsWith('-') ? price.slice(1) : `-${price}`;
+  const usage = JSON.parse(usageText) as Record<string, unknown>;
+  const prices = JSON.parse(pricesText) as Record<string, unknown>;
+  return recomputeCost(usage, prices, mayTakeBack);
 }

@@ -23,11 +23,9 @@ let tenant: Tenant;
 
 beforeAll(async () => {
   upstream = await startCapturingUpstream();
-  const { origin } = upstream;
-  rig = await RoutingRig.start(
-    { openai: `${origin}/v1`, anthropic: origin, google: origin, groq: origin },
-    { fallback: { ...FALLBACK_LIMITS, streamedMs: FIRST_BYTE_MS, wholeMs: FIRST_BYTE_MS } },
-  );
+  rig = await RoutingRig.startAt(upstream.origin, {
+    fallback: { ...FALLBACK_LIMITS, streamedMs: FIRST_BYTE_MS, wholeMs: FIRST_BYTE_MS },
+  });
 });
 afterAll(async () => {
   await rig?.stop();

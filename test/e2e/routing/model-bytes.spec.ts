@@ -15,13 +15,7 @@ let tenant: Tenant;
 
 beforeAll(async () => {
   upstream = await startCapturingUpstream();
-  const { origin } = upstream;
-  rig = await RoutingRig.start({
-    openai: `${origin}/v1`,
-    anthropic: origin,
-    google: origin,
-    groq: origin,
-  });
+  rig = await RoutingRig.startAt(upstream.origin);
   tenant = await rig.activeTenant('bytes', { defaultModel: 'gpt-6-sol' });
   await rig.rule(tenant, [
     { provider: 'openai', model: 'gpt-6-luna' },

@@ -63,6 +63,12 @@ export class RoutingRig {
     return new RoutingRig(gateway);
   }
 
+  /** Every provider at one upstream. */
+  static startAt(origin: string, limits?: Partial<UpstreamLimits>): Promise<RoutingRig> {
+    const urls = { openai: `${origin}/v1`, anthropic: origin, google: origin, groq: origin };
+    return RoutingRig.start(urls, limits);
+  }
+
   /** Before it ends, every decision of every organization is made again. */
   async stop(): Promise<void> {
     try {

@@ -15,13 +15,7 @@ let rig: RoutingRig;
 
 beforeAll(async () => {
   upstream = await startCapturingUpstream();
-  const { origin } = upstream;
-  rig = await RoutingRig.start({
-    openai: `${origin}/v1`,
-    anthropic: origin,
-    google: origin,
-    groq: origin,
-  });
+  rig = await RoutingRig.startAt(upstream.origin);
 });
 afterAll(async () => {
   await rig?.stop();

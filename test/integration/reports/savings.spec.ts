@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { divideHalfEven } from '../../../src/domain/money/nano-usd.js';
+import { recomputeCost } from '../../../src/domain/pricing/price-record.js';
 import { DIFFERENCE_METHOD } from '../../../src/domain/savings/measured-difference.js';
 import type { Exclusion, LedgerEntry } from '../../../src/domain/savings/ledger-entry.js';
 import type { SavingsFigures, SavingsLine } from '../../../src/modules/reports/savings-report.js';
@@ -80,16 +80,6 @@ test('report = sum of entries = recomputation, to the nano-USD, on 100,000 gener
   expect(sumOf([total, figures.synthetic])).toEqual(sumOf([all.total, all.auto]));
 }, 120_000);
 
-/** The formula of docs/savings-ledger.md. What an adjustment takes back has negative prices. */
-function costOf(usage: LedgerEntry['usage'], prices: LedgerEntry['served_prices']): bigint {
-  const used = Object.entries(usage).filter(([field]) => field !== 'reasoningTokens');
-  const sum = used.reduce(
-    (all, [field, units]) => all + BigInt(units) * BigInt(prices[field]!),
-    0n,
-  );
-  return divideHalfEven(sum, 1_000_000n);
-}
-
 /** Of usage and prices alone, row by row: what an auditor does. */
 async function recomputed(orgId: string): Promise<SavingsLine> {
   let [after, entries, actual, baseline] = [0, 0, 0n, 0n];
@@ -103,8 +93,8 @@ async function recomputed(orgId: string): Promise<SavingsLine> {
     );
     for (const row of rows) {
       entries += 1;
-      actual += costOf(row.usage, row.served_prices);
-      baseline += costOf(row.baseline_usage, row.baseline_prices);
+      actual += recomputeCost(row.usage, row.served_prices, true) ?? -(10n ** 30n);
+      baseline += recomputeCost(row.baseline_usage, row.baseline_prices, true) ?? -(10n ** 30n);
     }
     const last = rows.at(-1);
     if (last === undefined) break;
